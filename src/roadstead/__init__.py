@@ -1,0 +1,1 @@
+"""Roadstead: the container service that Amazon ECS users know, run anywhere."""

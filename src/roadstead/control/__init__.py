@@ -1,0 +1,1 @@
+"""Decisions of the control plane. They know records, not requests."""

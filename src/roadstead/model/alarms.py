@@ -1,0 +1,88 @@
+"""CloudWatch metric alarms and their history (behaviour.md 2.6)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from roadstead.model import record
+
+AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+HISTORY_RETENTION_SECONDS = 30 * 86_400
+"""CloudWatch keeps alarm history for 30 days (docs: API_DescribeAlarmHistory)."""
+
+
+class AlarmSpec(record.Value):
+    """PutMetricAlarm's configuration; a whole new one replaces it. Written by the API and by PutScalingPolicy."""
+
+    namespace: str
+    metric_name: str
+    dimensions: tuple[tuple[str, str], ...] = ()
+    """Sorted by name."""
+    statistic: str | None = None
+    extended_statistic: str | None = None
+    unit: str | None = None
+    period_seconds: int
+    evaluation_periods: int
+    datapoints_to_alarm: int | None = None
+    threshold: float
+    comparison_operator: str
+    treat_missing_data: str | None = None
+    evaluate_low_sample_count_percentile: str | None = None
+    description: str | None = None
+    actions_enabled: bool = True
+    ok_actions: tuple[str, ...] = ()
+    alarm_actions: tuple[str, ...] = ()
+    insufficient_data_actions: tuple[str, ...] = ()
+
+
+class AlarmObserved(record.Value):
+    """State, with its reason. Written by `control.alarms`; by SetAlarmState once, until the next evaluation."""
+
+    state: AlarmState = "INSUFFICIENT_DATA"
+    reason: str = "Unchecked: Initial alarm creation"
+    reason_data: str | None = None
+    state_updated_at: float
+    """When the state, or its reason, was last written."""
+    state_transitioned_at: float
+    """When the state last changed to another."""
+    evaluated_at: float | None = None
+    """Newest evaluation, whether it changed anything or not."""
+    breaching_datapoints: int = 0
+    newest_value: float | None = None
+    """Newest data point of that evaluation: what target tracking computes with."""
+    newest_value_at: float | None = None
+    forced_at: float | None = None
+    """When SetAlarmState set the state; None again after the next evaluation."""
+    actions_at: float | None = None
+    """When the actions of the present state were last due: at the transition, then at each repeat (behaviour.md 2.6.4).
+
+    `control.service_scaling` acts on each new value."""
+
+
+class MetricAlarm(record.Record):
+    name: str
+    created_at: float
+    spec: AlarmSpec
+    spec_updated_at: float
+    observed: AlarmObserved
+    tags: tuple[record.Tag, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+class AlarmHistoryItem(record.Record):
+    item_id: str
+    alarm_name: str
+    timestamp: float
+    number: int = 0
+    """Orders items of one moment."""
+    type: Literal["ConfigurationUpdate", "StateUpdate", "Action"]
+    summary: str
+    data: str
+    """JSON text, as DescribeAlarmHistory gives it."""
+
+    @property
+    def key(self) -> str:
+        return self.item_id

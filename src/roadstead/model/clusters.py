@@ -1,0 +1,26 @@
+"""Clusters (ECS-API CreateCluster)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from roadstead.model import record
+
+DEFAULT_CLUSTER = "default"
+
+
+class ClusterSetting(record.WireValue):
+    name: str
+    value: str
+
+
+class Cluster(record.Record):
+    name: str
+    status: Literal["ACTIVE", "INACTIVE"] = "ACTIVE"
+    created_at: float
+    settings: tuple[ClusterSetting, ...] = ()
+    tags: tuple[record.Tag, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.name

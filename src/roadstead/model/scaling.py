@@ -1,0 +1,161 @@
+"""Application Auto Scaling: targets, policies, activities (behaviour.md 1.1-1.3, 1.7)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from roadstead.model import record
+
+DEFAULT_COOLDOWN_SECONDS = 300
+ACTIVITY_RETENTION_SECONDS = 42 * 86_400
+"""Scaling activities are kept six weeks (behaviour.md 1.7)."""
+
+
+class SuspendedState(record.Value):
+    dynamic_scaling_in: bool = False
+    dynamic_scaling_out: bool = False
+    scheduled_scaling: bool = False
+
+
+class ScalableTarget(record.Record):
+    """`namespace` `ecs`, `resource_id` `service/<cluster>/<service>`, `dimension` `ecs:service:DesiredCount`."""
+
+    namespace: str
+    resource_id: str
+    dimension: str
+    target_id: str
+    """The last part of ScalableTargetARN."""
+    created_at: float
+    min_capacity: int
+    max_capacity: int
+    role_arn: str
+    suspended: SuspendedState = SuspendedState()
+    tags: tuple[record.Tag, ...] = ()
+    enforce_bounds_at: float | None = None
+    """Set by RegisterScalableTarget: bounds are to be enforced; cleared by `control.service_scaling` when done."""
+
+    @property
+    def key(self) -> str:
+        return target_key(self.namespace, self.resource_id, self.dimension)
+
+
+def target_key(namespace: str, resource_id: str, dimension: str) -> str:
+    """The identity of a scalable target (behaviour.md 1.1)."""
+    return f"{namespace}|{resource_id}|{dimension}"
+
+
+class TargetTracking(record.Value):
+    """A target tracking configuration (behaviour.md 1.3.1)."""
+
+    target_value: float
+    predefined_metric: str | None = None
+    """`ECSServiceAverageCPUUtilization`, …"""
+    resource_label: str | None = None
+    customized_metric: CustomizedMetric | None = None
+    scale_out_cooldown_seconds: int = DEFAULT_COOLDOWN_SECONDS
+    scale_in_cooldown_seconds: int = DEFAULT_COOLDOWN_SECONDS
+    disable_scale_in: bool = False
+
+
+class CustomizedMetric(record.Value):
+    namespace: str
+    metric_name: str
+    statistic: Literal["Average", "Minimum", "Maximum", "SampleCount", "Sum"]
+    dimensions: tuple[tuple[str, str], ...] = ()
+    unit: str | None = None
+
+
+class PolicyMemory(record.Value):
+    """The newest scaling of one policy, for its cooldowns (behaviour.md 1.3.4). Written by `control.service_scaling`."""
+
+    out_at: float | None = None
+    out_from: int = 0
+    out_to: int = 0
+    in_at: float | None = None
+    handled_evaluation: dict[str, float] = {}
+    """For each alarm (by name): the time of its newest evaluation or repeat that was acted upon."""
+
+
+class ScalingPolicy(record.Record):
+    namespace: str
+    resource_id: str
+    dimension: str
+    policy_name: str
+    policy_id: str
+    """The UUID in the policy's ARN."""
+    created_at: float
+    target_tracking: TargetTracking
+    created_by_id: str
+    """The UUID behind `createdBy/` in the alarms' action."""
+    alarm_high: str
+    """Name of the alarm that asks for more."""
+    alarm_low: str | None = None
+    """Name of the alarm that asks for less; None with DisableScaleIn."""
+    memory: PolicyMemory = PolicyMemory()
+
+    @property
+    def target_key(self) -> str:
+        return target_key(self.namespace, self.resource_id, self.dimension)
+
+    @property
+    def key(self) -> str:
+        return f"{self.target_key}|{self.policy_name}"
+
+
+class NotScaledReason(record.Value):
+    code: Literal[
+        "AutoScalingAnticipatedFlapping",
+        "TargetServicePutResourceAsUnscalable",
+        "AlreadyAtMaxCapacity",
+        "AlreadyAtMinCapacity",
+        "AlreadyAtDesiredCapacity",
+    ]
+    max_capacity: int | None = None
+    min_capacity: int | None = None
+    current_capacity: int | None = None
+
+
+class ScalingNumbers(record.Value):
+    """The numbers that a decision was made from (law 7): shown by `roadstead explain`."""
+
+    metric_value: float | None = None
+    target_value: float | None = None
+    capacity: int | None = None
+    """Running count that the formula started from."""
+    proposed: int | None = None
+    bounded: int | None = None
+    min_capacity: int | None = None
+    max_capacity: int | None = None
+    formula: str | None = None
+    """`ceil(4 × 78.1 / 60) = 6`."""
+
+
+class ScalingActivity(record.Record):
+    """A scaling, or (with `not_scaled`) an attempt that changed nothing (behaviour.md 1.7)."""
+
+    activity_id: str
+    namespace: str
+    resource_id: str
+    dimension: str
+    started_at: float
+    number: int = 0
+    """Orders activities that began in the same moment."""
+    ended_at: float | None = None
+    status: Literal["Pending", "InProgress", "Successful", "Overridden", "Unfulfilled", "Failed"]
+    description: str
+    cause: str
+    status_message: str | None = None
+    details: str | None = None
+    from_count: int | None = None
+    to_count: int | None = None
+    policy_name: str | None = None
+    not_scaled: tuple[NotScaledReason, ...] = ()
+    numbers: ScalingNumbers = ScalingNumbers()
+
+    @property
+    def target_key(self) -> str:
+        return target_key(self.namespace, self.resource_id, self.dimension)
+
+    @property
+    def key(self) -> str:
+        return self.activity_id
