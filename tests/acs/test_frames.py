@@ -41,7 +41,7 @@ def value_of(annotation: object) -> st.SearchStrategy[object]:
 
 def struct_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[object]:
     hints = typing.get_type_hints(kind)
-    return st.builds(kind, **{name: st.deferred(lambda hint=hint: value_of(hint)) for name, hint in hints.items()})
+    return st.builds(kind, **{name: value_of(hint) for name, hint in hints.items()})
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -99,7 +99,11 @@ def test_wire_names_are_those_of_amazons_agent() -> None:
                         "essential": True,
                         "entryPoint": ["sh"],
                         "portMappings": [{"containerPort": 80}],
-                        "dockerConfig": {"config": '{"WorkingDir":"/srv"}', "hostConfig": '{"ReadonlyRootfs":true}'},
+                        "dockerConfig": {
+                            "version": "1.19",
+                            "config": '{"WorkingDir":"/srv"}',
+                            "hostConfig": '{"ReadonlyRootfs":true}',
+                        },
                     }
                 ],
                 "elasticNetworkInterfaces": [

@@ -24,7 +24,7 @@ class MalformedDockerConfig(errors.RoadsteadError):
 
 
 class HealthConfig(values.DockerValue, frozen=True, kw_only=True):
-    """A health check. `test` is `("CMD", …)`, `("CMD-SHELL", line)` or `("NONE",)`; times are nanoseconds, 0 = default."""
+    """A health check. `test` is `("CMD", …)`, `("CMD-SHELL", line)` or `("NONE",)`; times in ns, 0 = default."""
 
     test: tuple[str, ...] = ()
     interval: int = 0
@@ -92,7 +92,6 @@ class HostConfig(values.DockerValue, frozen=True, kw_only=True):
     init: bool | None = None
     ipc_mode: str = ""
     pid_mode: str = ""
-    volumes_from: tuple[str, ...] | None = None
 
 
 class ContainerOverrides(values.WireValue, frozen=True, kw_only=True):
@@ -104,21 +103,17 @@ class ContainerOverrides(values.WireValue, frozen=True, kw_only=True):
 class DockerConfig(values.WireValue, frozen=True, kw_only=True):
     """Docker's Config and HostConfig as JSON texts; see `make`, `config_of` and `host_config_of`."""
 
-    version: str = DOCKER_API_VERSION
-    config: str = "{}"
-    host_config: str = "{}"
-
-    def __post_init__(self) -> None:
-        if not self.config or not self.host_config:
-            # An agent takes an empty text as an empty object; so do we, in one place.
-            msgspec.structs.force_setattr(self, "config", self.config or "{}")
-            msgspec.structs.force_setattr(self, "host_config", self.host_config or "{}")
+    version: str = ""
+    config: str = ""
+    host_config: str = ""
 
 
 def make(config: Config, host_config: HostConfig) -> DockerConfig:
     """The two as an agent wants them."""
     return DockerConfig(
-        config=msgspec.json.encode(config).decode(), host_config=msgspec.json.encode(host_config).decode()
+        version=DOCKER_API_VERSION,
+        config=msgspec.json.encode(config).decode(),
+        host_config=msgspec.json.encode(host_config).decode(),
     )
 
 
@@ -129,22 +124,22 @@ _overrides_decoder = msgspec.json.Decoder(ContainerOverrides)
 
 def config_of(docker_config: DockerConfig | None) -> Config:
     """Docker's Config; an empty one where there is none. Raises MalformedDockerConfig."""
-    return _decode(_config_decoder, docker_config.config if docker_config else "{}", "dockerConfig.config")
+    return _decode(_config_decoder, docker_config.config if docker_config else "", "dockerConfig.config")
 
 
 def host_config_of(docker_config: DockerConfig | None) -> HostConfig:
     """Docker's HostConfig; an empty one where there is none. Raises MalformedDockerConfig."""
-    text = docker_config.host_config if docker_config else "{}"
+    text = docker_config.host_config if docker_config else ""
     return _decode(_host_config_decoder, text, "dockerConfig.hostConfig")
 
 
 def overrides_of(text: str) -> ContainerOverrides:
     """A Container's `overrides`; empty text = none. Raises MalformedDockerConfig."""
-    return _decode(_overrides_decoder, text or "{}", "overrides")
+    return _decode(_overrides_decoder, text, "overrides")
 
 
 def _decode(decoder: msgspec.json.Decoder[T], text: str, member: str) -> T:
     try:
-        return decoder.decode(text)
+        return decoder.decode(text or "{}")
     except msgspec.DecodeError as problem:
         raise MalformedDockerConfig(f"{member}: {problem}") from problem

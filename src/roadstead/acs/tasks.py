@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from roadstead.acs import docker, values
 
 DesiredStatus = Literal["RUNNING", "STOPPED"]
@@ -93,16 +95,19 @@ class RegistryAuthentication(values.WireValue, frozen=True, kw_only=True):
 
 class FirelensConfiguration(values.WireValue, frozen=True, kw_only=True):
     type: str
-    options: dict[str, str] = {}
+    options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ManagedAgent(values.WireValue, frozen=True, kw_only=True):
     name: str
-    properties: dict[str, str] = {}
+    properties: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Container(values.WireValue, frozen=True, kw_only=True):
-    """One container of a task. `cpu` in units, `memory` in MiB (hard limit, 0 = none), timeouts in seconds (0 = default)."""
+    """One container of a task.
+
+    `cpu` in units, `memory` in MiB (hard limit, 0 = none), timeouts in seconds (0 = default).
+    """
 
     name: str
     image: str
@@ -112,7 +117,7 @@ class Container(values.WireValue, frozen=True, kw_only=True):
     essential: bool = False
     command: tuple[str, ...] | None = None
     entry_point: tuple[str, ...] | None = None
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
     environment_files: tuple[EnvironmentFile, ...] = ()
     secrets: tuple[Secret, ...] = ()
     port_mappings: tuple[PortMapping, ...] = ()
@@ -142,8 +147,8 @@ class DockerVolumeConfiguration(values.WireValue, frozen=True, kw_only=True):
     scope: str = ""
     autoprovision: bool = False
     driver: str = ""
-    driver_opts: dict[str, str] = {}
-    labels: dict[str, str] = {}
+    driver_opts: dict[str, str] = msgspec.field(default_factory=dict)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class EfsAuthorizationConfig(values.WireValue, frozen=True, kw_only=True):

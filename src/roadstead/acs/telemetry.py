@@ -1,6 +1,7 @@
 """The messages of the TCS websocket, both directions (agent-protocol.md 4). The frame's `type` is the class's name.
 
-Server frames are plain; agent frames are signed (`frames.serialize_signed`). `HeartbeatMessage` is the one of `messages`.
+Server frames are plain; agent frames are signed (`frames.serialize_signed`).
+`HeartbeatMessage` is the one of `messages`.
 """
 
 from __future__ import annotations
