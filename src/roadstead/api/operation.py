@@ -26,7 +26,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What to write, and what to answer: `output` in wire names, moments as epoch seconds, members that are None left out."""
+    """What to write, and what to answer. `output` has wire names, moments as epoch seconds; None members stay out."""
 
     output: dict[str, Any] = {}
     plan: plan.Plan = plan.NOTHING

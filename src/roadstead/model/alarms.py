@@ -11,7 +11,7 @@ HISTORY_RETENTION_SECONDS = 30 * 86_400
 """CloudWatch keeps alarm history for 30 days (docs: API_DescribeAlarmHistory)."""
 
 
-class AlarmSpec(record.Value):
+class AlarmSpec(record.Value, frozen=True, kw_only=True):
     """PutMetricAlarm's configuration; a whole new one replaces it. Written by the API and by PutScalingPolicy."""
 
     namespace: str
@@ -35,7 +35,7 @@ class AlarmSpec(record.Value):
     insufficient_data_actions: tuple[str, ...] = ()
 
 
-class AlarmObserved(record.Value):
+class AlarmObserved(record.Value, frozen=True, kw_only=True):
     """State, with its reason. Written by `control.alarms`; by SetAlarmState once, until the next evaluation."""
 
     state: AlarmState = "INSUFFICIENT_DATA"
@@ -59,7 +59,7 @@ class AlarmObserved(record.Value):
     `control.service_scaling` acts on each new value."""
 
 
-class MetricAlarm(record.Record):
+class MetricAlarm(record.Record, frozen=True, kw_only=True):
     name: str
     created_at: float
     spec: AlarmSpec
@@ -72,7 +72,7 @@ class MetricAlarm(record.Record):
         return self.name
 
 
-class AlarmHistoryItem(record.Record):
+class AlarmHistoryItem(record.Record, frozen=True, kw_only=True):
     item_id: str
     alarm_name: str
     timestamp: float

@@ -9,12 +9,12 @@ from roadstead.model import record
 DEFAULT_CLUSTER = "default"
 
 
-class ClusterSetting(record.WireValue):
+class ClusterSetting(record.WireValue, frozen=True, kw_only=True):
     name: str
     value: str
 
 
-class Cluster(record.Record):
+class Cluster(record.Record, frozen=True, kw_only=True):
     name: str
     status: Literal["ACTIVE", "INACTIVE"] = "ACTIVE"
     created_at: float

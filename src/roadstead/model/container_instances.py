@@ -9,12 +9,12 @@ from roadstead.model import record
 InstanceStatus = Literal["ACTIVE", "DRAINING", "INACTIVE"]
 
 
-class Attribute(record.WireValue):
+class Attribute(record.WireValue, frozen=True, kw_only=True):
     name: str
     value: str | None = None
 
 
-class Resource(record.WireValue):
+class Resource(record.WireValue, frozen=True, kw_only=True):
     """A registered resource, as the agent sent it: CPU and MEMORY (INTEGER), PORTS and PORTS_UDP (STRINGSET)."""
 
     name: str
@@ -23,13 +23,13 @@ class Resource(record.WireValue):
     string_set_value: tuple[str, ...] = ()
 
 
-class VersionInfo(record.WireValue):
+class VersionInfo(record.WireValue, frozen=True, kw_only=True):
     agent_version: str | None = None
     agent_hash: str | None = None
     docker_version: str | None = None
 
 
-class InstanceCapacity(record.Value):
+class InstanceCapacity(record.Value, frozen=True, kw_only=True):
     """The registered resources in a form made for placement."""
 
     cpu_units: int
@@ -38,7 +38,7 @@ class InstanceCapacity(record.Value):
     reserved_ports_udp: tuple[int, ...] = ()
 
 
-class AgentSession(record.Value):
+class AgentSession(record.Value, frozen=True, kw_only=True):
     """What the gateway saw of the agent's connection. Written by the agent sessions only."""
 
     connected: bool = False
@@ -48,7 +48,7 @@ class AgentSession(record.Value):
     """Grows with each manifest and payload that was sent to this instance (agent-protocol.md, section 3)."""
 
 
-class ContainerInstance(record.Record):
+class ContainerInstance(record.Record, frozen=True, kw_only=True):
     """`status` is the spec (API: register, drain, deregister); `session` is observed."""
 
     instance_id: str

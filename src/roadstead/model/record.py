@@ -14,7 +14,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WireValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """A part of a record that users write and read in ECS's own shape: `msgspec.to_builtins` gives the wire's members."""
+    """A part of a record in ECS's own shape: `msgspec.to_builtins` gives the wire's members."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,11 +25,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         raise AttributeError("every record names its key")
 
 
-class Tag(WireValue):
+class Tag(WireValue, frozen=True, kw_only=True):
     key: str
     value: str = ""
 
 
-class KeyValuePair(WireValue):
+class KeyValuePair(WireValue, frozen=True, kw_only=True):
     name: str
     value: str | None = None

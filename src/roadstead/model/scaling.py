@@ -11,13 +11,13 @@ ACTIVITY_RETENTION_SECONDS = 42 * 86_400
 """Scaling activities are kept six weeks (behaviour.md 1.7)."""
 
 
-class SuspendedState(record.Value):
+class SuspendedState(record.Value, frozen=True, kw_only=True):
     dynamic_scaling_in: bool = False
     dynamic_scaling_out: bool = False
     scheduled_scaling: bool = False
 
 
-class ScalableTarget(record.Record):
+class ScalableTarget(record.Record, frozen=True, kw_only=True):
     """`namespace` `ecs`, `resource_id` `service/<cluster>/<service>`, `dimension` `ecs:service:DesiredCount`."""
 
     namespace: str
@@ -44,7 +44,7 @@ def target_key(namespace: str, resource_id: str, dimension: str) -> str:
     return f"{namespace}|{resource_id}|{dimension}"
 
 
-class TargetTracking(record.Value):
+class TargetTracking(record.Value, frozen=True, kw_only=True):
     """A target tracking configuration (behaviour.md 1.3.1)."""
 
     target_value: float
@@ -57,7 +57,7 @@ class TargetTracking(record.Value):
     disable_scale_in: bool = False
 
 
-class CustomizedMetric(record.Value):
+class CustomizedMetric(record.Value, frozen=True, kw_only=True):
     namespace: str
     metric_name: str
     statistic: Literal["Average", "Minimum", "Maximum", "SampleCount", "Sum"]
@@ -65,8 +65,8 @@ class CustomizedMetric(record.Value):
     unit: str | None = None
 
 
-class PolicyMemory(record.Value):
-    """The newest scaling of one policy, for its cooldowns (behaviour.md 1.3.4). Written by `control.service_scaling`."""
+class PolicyMemory(record.Value, frozen=True, kw_only=True):
+    """The newest scaling of one policy, for its cooldowns (behaviour.md 1.3.4); `control.service_scaling` writes it."""
 
     out_at: float | None = None
     out_from: int = 0
@@ -76,7 +76,7 @@ class PolicyMemory(record.Value):
     """For each alarm (by name): the time of its newest evaluation or repeat that was acted upon."""
 
 
-class ScalingPolicy(record.Record):
+class ScalingPolicy(record.Record, frozen=True, kw_only=True):
     namespace: str
     resource_id: str
     dimension: str
@@ -102,7 +102,7 @@ class ScalingPolicy(record.Record):
         return f"{self.target_key}|{self.policy_name}"
 
 
-class NotScaledReason(record.Value):
+class NotScaledReason(record.Value, frozen=True, kw_only=True):
     code: Literal[
         "AutoScalingAnticipatedFlapping",
         "TargetServicePutResourceAsUnscalable",
@@ -115,7 +115,7 @@ class NotScaledReason(record.Value):
     current_capacity: int | None = None
 
 
-class ScalingNumbers(record.Value):
+class ScalingNumbers(record.Value, frozen=True, kw_only=True):
     """The numbers that a decision was made from (law 7): shown by `roadstead explain`."""
 
     metric_value: float | None = None
@@ -130,7 +130,7 @@ class ScalingNumbers(record.Value):
     """`ceil(4 × 78.1 / 60) = 6`."""
 
 
-class ScalingActivity(record.Record):
+class ScalingActivity(record.Record, frozen=True, kw_only=True):
     """A scaling, or (with `not_scaled`) an attempt that changed nothing (behaviour.md 1.7)."""
 
     activity_id: str

@@ -13,12 +13,12 @@ EVENTS_KEPT_MAX = 100
 """Service events kept for each service (behaviour.md 5.8)."""
 
 
-class DeploymentCircuitBreaker(record.WireValue):
+class DeploymentCircuitBreaker(record.WireValue, frozen=True, kw_only=True):
     enable: bool
     rollback: bool
 
 
-class DeploymentConfiguration(record.WireValue):
+class DeploymentConfiguration(record.WireValue, frozen=True, kw_only=True):
     """Percentages; None where the user gave none (defaults: 100 and 200, behaviour.md 5.2)."""
 
     minimum_healthy_percent: int | None = None
@@ -34,14 +34,14 @@ class DeploymentConfiguration(record.WireValue):
         return 200 if self.maximum_percent is None else self.maximum_percent
 
 
-class MetricConfiguration(record.WireValue):
+class MetricConfiguration(record.WireValue, frozen=True, kw_only=True):
     """behaviour.md 1.3.6."""
 
     metric_names: tuple[Literal["CPUUtilization", "MemoryUtilization"], ...]
     resolution_seconds: Literal[20, 60]
 
 
-class Monitoring(record.WireValue):
+class Monitoring(record.WireValue, frozen=True, kw_only=True):
     metric_configurations: tuple[MetricConfiguration, ...] = ()
 
     def resolution_seconds(self, metric_name: str) -> int:
@@ -52,7 +52,7 @@ class Monitoring(record.WireValue):
         return 60
 
 
-class ServiceSpec(record.Value):
+class ServiceSpec(record.Value, frozen=True, kw_only=True):
     """What the user asked for. Written by the API; `desired_count` also by `control.service_scaling`."""
 
     task_definition: str
@@ -69,7 +69,7 @@ class ServiceSpec(record.Value):
     enable_ecs_managed_tags: bool = False
 
 
-class Deployment(record.Value):
+class Deployment(record.Value, frozen=True, kw_only=True):
     """One rollout of a revision of the service. Begun by the API, moved on by `control.deployments`."""
 
     deployment_id: str
@@ -88,26 +88,26 @@ class Deployment(record.Value):
     """Consecutively failed (behaviour.md 5.2); 0 again once a task runs."""
 
 
-class StartThrottle(record.Value):
+class StartThrottle(record.Value, frozen=True, kw_only=True):
     """Pacing of a service whose tasks fail to start (behaviour.md 5.7)."""
 
     failures: int = 0
     next_start_at: float = 0.0
 
 
-class PlacementFailure(record.Value):
+class PlacementFailure(record.Value, frozen=True, kw_only=True):
     """Why the newest attempt to place found no room: counts first, words last (law 7)."""
 
     at: float
     needed: tasks.TaskResources
     instances_considered: int
     refused: dict[str, int] = {}
-    """Instances refused for each reason: `RESOURCE:CPU`, `RESOURCE:MEMORY`, `RESOURCE:PORTS`, `AGENT`, `DRAINING`, `ATTRIBUTE`, …"""
+    """Instances refused, by reason: `RESOURCE:CPU`, `RESOURCE:MEMORY`, `RESOURCE:PORTS`, `AGENT`, `DRAINING`, …"""
     closest_instance: str | None = None
     closest_reason: str | None = None
 
 
-class ServiceProgress(record.Value):
+class ServiceProgress(record.Value, frozen=True, kw_only=True):
     """What the service's controllers remember between passes (law 3). Written by them only."""
 
     throttle: StartThrottle = StartThrottle()
@@ -119,7 +119,7 @@ class ServiceProgress(record.Value):
     next_event_number: int = 0
 
 
-class Service(record.Record):
+class Service(record.Record, frozen=True, kw_only=True):
     cluster: str
     name: str
     status: lifecycle.ServiceStatus = "ACTIVE"
@@ -167,7 +167,9 @@ def begin_deployment(service: Service, ids: base_ids.Ids, now: float) -> Service
         rollout_state_reason=f"ECS deployment {deployment_id} in progress.",
     )
     older = tuple(
-        msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now) if deployment.status == "PRIMARY" else deployment
+        msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
+        if deployment.status == "PRIMARY"
+        else deployment
         for deployment in service.deployments
     )
     progress = msgspec.structs.replace(
@@ -176,7 +178,7 @@ def begin_deployment(service: Service, ids: base_ids.Ids, now: float) -> Service
     return msgspec.structs.replace(service, deployments=(fresh, *older), progress=progress)
 
 
-class ServiceEvent(record.Record):
+class ServiceEvent(record.Record, frozen=True, kw_only=True):
     """A line that the service's scheduler says to people (behaviour.md 5.8)."""
 
     cluster: str

@@ -122,7 +122,9 @@ TASKS = Table(
         "unseen_stops": Index(_unseen_stops),
         # (instance id,) → tasks that are not STOPPED
         "live_by_instance": Index(
-            lambda task: ((task.desired.container_instance,),) if task.desired.container_instance and task.is_live else ()
+            lambda task: (
+                ((task.desired.container_instance,),) if task.desired.container_instance and task.is_live else ()
+            )
         ),
         # (instance id, address) → live awsvpc tasks with that address
         "addresses": Index(
@@ -139,7 +141,8 @@ TASKS = Table(
         ),
         # () → STOPPED tasks in the order in which they stopped, for retention
         "stopped": Index(
-            lambda task: () if task.is_live else (("all",),), lambda task: (task.observed.stopped_at or 0.0, task.task_id)
+            lambda task: () if task.is_live else (("all",),),
+            lambda task: (task.observed.stopped_at or 0.0, task.task_id),
         ),
         # (cluster, client token) → tasks started with it
         "client_token": Index(
@@ -163,9 +166,7 @@ TASK_DEFINITIONS = Table(
     task_definitions.TaskDefinition,
     indexes={
         # (status,) and (status, family) → revisions, by family and number
-        "listing": Index(
-            lambda one: ((one.status,), (one.status, one.family)), lambda one: (one.family, one.revision)
-        ),
+        "listing": Index(lambda one: ((one.status,), (one.status, one.family)), lambda one: (one.family, one.revision)),
     },
 )
 
@@ -242,7 +243,8 @@ SCALING_ACTIVITIES = Table(
     indexes={
         # (namespace,) and (target key,) → activities, newest first
         "newest_first": Index(
-            lambda one: ((one.namespace,), (one.target_key,)), lambda one: (-one.started_at, -one.number, one.activity_id)
+            lambda one: ((one.namespace,), (one.target_key,)),
+            lambda one: (-one.started_at, -one.number, one.activity_id),
         ),
         # (target key,) → activities that still wait for their outcome
         "unfinished": Index(lambda one: ((one.target_key,),) if one.status in ("Pending", "InProgress") else ()),

@@ -11,7 +11,7 @@ DEFAULT_NETWORK_MODE: NetworkMode = "bridge"
 DEFAULT_STOP_TIMEOUT_SECONDS = 30
 
 
-class PortMapping(record.WireValue):
+class PortMapping(record.WireValue, frozen=True, kw_only=True):
     container_port: int | None = None
     host_port: int | None = None
     protocol: Literal["tcp", "udp"] = "tcp"
@@ -19,24 +19,24 @@ class PortMapping(record.WireValue):
     app_protocol: str | None = None
 
 
-class MountPoint(record.WireValue):
+class MountPoint(record.WireValue, frozen=True, kw_only=True):
     source_volume: str | None = None
     container_path: str | None = None
     read_only: bool | None = None
 
 
-class Ulimit(record.WireValue):
+class Ulimit(record.WireValue, frozen=True, kw_only=True):
     name: str
     soft_limit: int
     hard_limit: int
 
 
-class ContainerDependency(record.WireValue):
+class ContainerDependency(record.WireValue, frozen=True, kw_only=True):
     container_name: str
     condition: Literal["START", "COMPLETE", "SUCCESS", "HEALTHY"]
 
 
-class HealthCheck(record.WireValue):
+class HealthCheck(record.WireValue, frozen=True, kw_only=True):
     """Times in seconds (behaviour.md 5.9)."""
 
     command: tuple[str, ...]
@@ -46,25 +46,25 @@ class HealthCheck(record.WireValue):
     start_period: int | None = None
 
 
-class ContainerRestartPolicy(record.WireValue):
+class ContainerRestartPolicy(record.WireValue, frozen=True, kw_only=True):
     enabled: bool
     ignored_exit_codes: tuple[int, ...] = ()
     restart_attempt_period: int | None = None
 
 
-class KernelCapabilities(record.WireValue):
+class KernelCapabilities(record.WireValue, frozen=True, kw_only=True):
     add: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
 
-class Tmpfs(record.WireValue):
+class Tmpfs(record.WireValue, frozen=True, kw_only=True):
     container_path: str
     size: int
     """MiB."""
     mount_options: tuple[str, ...] = ()
 
 
-class LinuxParameters(record.WireValue):
+class LinuxParameters(record.WireValue, frozen=True, kw_only=True):
     capabilities: KernelCapabilities | None = None
     init_process_enabled: bool | None = None
     shared_memory_size: int | None = None
@@ -72,22 +72,22 @@ class LinuxParameters(record.WireValue):
     tmpfs: tuple[Tmpfs, ...] = ()
 
 
-class HostEntry(record.WireValue):
+class HostEntry(record.WireValue, frozen=True, kw_only=True):
     hostname: str
     ip_address: str
 
 
-class SystemControl(record.WireValue):
+class SystemControl(record.WireValue, frozen=True, kw_only=True):
     namespace: str | None = None
     value: str | None = None
 
 
-class LogConfiguration(record.WireValue):
+class LogConfiguration(record.WireValue, frozen=True, kw_only=True):
     log_driver: str
     options: dict[str, str] = {}
 
 
-class ContainerDefinition(record.WireValue):
+class ContainerDefinition(record.WireValue, frozen=True, kw_only=True):
     """One container of a task. `memory`, `memory_reservation` in MiB, `cpu` in CPU units (1024 a core)."""
 
     name: str
@@ -128,26 +128,26 @@ class ContainerDefinition(record.WireValue):
         return self.essential is not False
 
 
-class HostVolume(record.WireValue):
+class HostVolume(record.WireValue, frozen=True, kw_only=True):
     source_path: str | None = None
 
 
-class Volume(record.WireValue):
+class Volume(record.WireValue, frozen=True, kw_only=True):
     name: str
     host: HostVolume | None = None
 
 
-class PlacementConstraint(record.WireValue):
+class PlacementConstraint(record.WireValue, frozen=True, kw_only=True):
     type: Literal["distinctInstance", "memberOf"]
     expression: str | None = None
 
 
-class PlacementStrategy(record.WireValue):
+class PlacementStrategy(record.WireValue, frozen=True, kw_only=True):
     type: Literal["spread", "binpack", "random"]
     field: str | None = None
 
 
-class TaskDefinition(record.Record):
+class TaskDefinition(record.Record, frozen=True, kw_only=True):
     """A registered revision of a family. Immutable but for `status` and its times."""
 
     family: str
@@ -181,7 +181,7 @@ class TaskDefinition(record.Record):
         return self.network_mode or DEFAULT_NETWORK_MODE
 
 
-class TaskDefinitionFamily(record.Record):
+class TaskDefinitionFamily(record.Record, frozen=True, kw_only=True):
     """Counts a family's revisions. Numbers are never used twice."""
 
     family: str

@@ -26,7 +26,7 @@ HealthStatus = Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"]
 LaunchType = Literal["EC2", "FARGATE", "EXTERNAL"]
 
 
-class ContainerOverride(record.WireValue):
+class ContainerOverride(record.WireValue, frozen=True, kw_only=True):
     name: str | None = None
     command: tuple[str, ...] | None = None
     environment: tuple[record.KeyValuePair, ...] = ()
@@ -35,7 +35,7 @@ class ContainerOverride(record.WireValue):
     memory_reservation: int | None = None
 
 
-class TaskOverride(record.WireValue):
+class TaskOverride(record.WireValue, frozen=True, kw_only=True):
     container_overrides: tuple[ContainerOverride, ...] = ()
     cpu: str | None = None
     memory: str | None = None
@@ -43,22 +43,22 @@ class TaskOverride(record.WireValue):
     execution_role_arn: str | None = None
 
 
-class AwsVpcConfiguration(record.WireValue):
+class AwsVpcConfiguration(record.WireValue, frozen=True, kw_only=True):
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     assign_public_ip: Literal["ENABLED", "DISABLED"] | None = None
 
 
-class NetworkConfiguration(record.WireValue):
+class NetworkConfiguration(record.WireValue, frozen=True, kw_only=True):
     awsvpc_configuration: AwsVpcConfiguration | None = None
 
 
-class HostPort(record.Value, order=True):
+class HostPort(record.Value, frozen=True, kw_only=True, order=True):
     port: int
     protocol: Literal["tcp", "udp"] = "tcp"
 
 
-class TaskResources(record.Value):
+class TaskResources(record.Value, frozen=True, kw_only=True):
     """What the task takes from an instance, worked out once at creation (overrides applied)."""
 
     cpu_units: int = 0
@@ -68,7 +68,7 @@ class TaskResources(record.Value):
     """Fixed host ports only."""
 
 
-class NetworkInterface(record.Value):
+class NetworkInterface(record.Value, frozen=True, kw_only=True):
     """The address that an awsvpc task was given."""
 
     attachment_id: str
@@ -80,7 +80,7 @@ class NetworkInterface(record.Value):
     status: Literal["PRECREATED", "ATTACHING", "ATTACHED", "DETACHED", "DELETED"] = "ATTACHING"
 
 
-class TaskSpec(record.Value):
+class TaskSpec(record.Value, frozen=True, kw_only=True):
     """Written once, at creation."""
 
     task_definition: str
@@ -102,7 +102,7 @@ class TaskSpec(record.Value):
     resources: TaskResources = TaskResources()
 
 
-class PlacementReason(record.Value):
+class PlacementReason(record.Value, frozen=True, kw_only=True):
     """Why this instance was chosen (law 7): how many were looked at, how many fitted, what decided."""
 
     candidates: int
@@ -111,7 +111,7 @@ class PlacementReason(record.Value):
     """`spread(attribute:ecs.availability-zone)`, `binpack(memory)`, `random`, `asked for`, …"""
 
 
-class TaskDesired(record.Value):
+class TaskDesired(record.Value, frozen=True, kw_only=True):
     """What should become of the task."""
 
     status: Literal["RUNNING", "STOPPED"] = "RUNNING"
@@ -125,14 +125,14 @@ class TaskDesired(record.Value):
     stopping_at: float | None = None
 
 
-class NetworkBinding(record.WireValue):
+class NetworkBinding(record.WireValue, frozen=True, kw_only=True):
     bind_ip: str = "0.0.0.0"
     container_port: int = 0
     host_port: int = 0
     protocol: Literal["tcp", "udp"] = "tcp"
 
 
-class ObservedContainer(record.Value):
+class ObservedContainer(record.Value, frozen=True, kw_only=True):
     """One container as its agent last reported it."""
 
     container_id: str
@@ -149,7 +149,7 @@ class ObservedContainer(record.Value):
     health_since: float | None = None
 
 
-class TaskObserved(record.Value):
+class TaskObserved(record.Value, frozen=True, kw_only=True):
     """What was reported, or concluded from silence, about the task."""
 
     last_status: lifecycle.TaskStatus = "PROVISIONING"
@@ -168,7 +168,7 @@ class TaskObserved(record.Value):
     connected: bool = True
 
 
-class TaskAccounting(record.Value):
+class TaskAccounting(record.Value, frozen=True, kw_only=True):
     """What the service's controller has already taken into account. Written by `control.services` only."""
 
     failure_counted: bool = False
@@ -176,7 +176,7 @@ class TaskAccounting(record.Value):
     """The stop was seen by the service's controller, once."""
 
 
-class Task(record.Record):
+class Task(record.Record, frozen=True, kw_only=True):
     task_id: str
     """32 hexadecimal digits."""
     cluster: str

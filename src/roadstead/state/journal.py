@@ -1,6 +1,7 @@
 """The port of the journal: it makes commits durable, and gives them back after a restart.
 
-Implementations: `journals.sqlite` (the default), `journals.etcd` later, and `MemoryJournal` for `--ephemeral` and the simulator.
+Implementations: `journals.sqlite` (the default), `journals.etcd` later, and `MemoryJournal` for `--ephemeral` and
+the simulator.
 """
 
 from __future__ import annotations

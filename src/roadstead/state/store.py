@@ -58,7 +58,7 @@ class _Rows:
     def __init__(self, table: tables.Table[Any]) -> None:
         self.table = table
         self.records: dict[str, tuple[Any, int]] = {}
-        self.indexes: dict[str, dict[tables.Group, SortedList]] = {name: {} for name in table.indexes}
+        self.indexes: dict[str, dict[tables.Group, SortedList[Any]]] = {name: {} for name in table.indexes}
         self.tallies: dict[str, dict[tables.Group, tuple[int, ...]]] = {name: {} for name in table.tallies}
         self.zeros = {name: (0,) * tally.width for name, tally in table.tallies.items()}
         self.encoder = msgspec.msgpack.Encoder()
@@ -79,7 +79,11 @@ class _Rows:
 
     @staticmethod
     def _reindex(
-        groups: dict[tables.Group, SortedList], index: tables.Index[Any], key: str, before: Any | None, after: Any | None
+        groups: dict[tables.Group, SortedList[Any]],
+        index: tables.Index[Any],
+        key: str,
+        before: Any | None,
+        after: Any | None,
     ) -> None:
         old = index.groups(before) if before is not None else ()
         new = index.groups(after) if after is not None else ()
@@ -119,7 +123,9 @@ class _Rows:
 class Store:
     """All records of one control plane."""
 
-    def __init__(self, scope: base_scope.Scope, seed: Callable[[], int], signals: series.SeriesStore | None = None) -> None:
+    def __init__(
+        self, scope: base_scope.Scope, seed: Callable[[], int], signals: series.SeriesStore | None = None
+    ) -> None:
         """`seed` gives a fresh number below 2^128 for each view: a shell's randomness, or a simulation's stream."""
         self.scope = scope
         self.signals = signals if signals is not None else series.SeriesStore()
