@@ -1,0 +1,1 @@
+"""Amazon ECS's operations. Each module offers its table `OPERATIONS`."""
