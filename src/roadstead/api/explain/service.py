@@ -1,0 +1,194 @@
+"""Why has a service the tasks it has, and why did it, or did it not, scale?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from roadstead.api.explain import reasons
+from roadstead.model import alarms, scaling, services, tables
+from roadstead.state import view as views
+
+ACTIVITIES_SHOWN_MAX = 20
+
+
+def explain(view: views.View, service: services.Service, now: float, since_seconds: float = 3_600) -> reasons.Answer:
+    """The reasons of a service's counts, and its scaling decisions of the last `since_seconds`."""
+    running, pending, _ = view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)
+    wanted = service.spec.desired_count
+    found = [
+        *_counts(service, running, pending, now),
+        *_deployment(view, service),
+        *_scaling(view, service, now, since_seconds),
+    ]
+    return reasons.Answer(
+        kind="service",
+        id=service.name,
+        cluster=service.cluster,
+        state=service.status,
+        headline=_headline(service, running, pending, wanted),
+        reasons=tuple(found),
+    )
+
+
+def _headline(service: services.Service, running: int, pending: int, wanted: int) -> str:
+    if service.status != "ACTIVE":
+        return f"is {service.status}: {reasons.plural(running, 'task')} still running"
+    if running == wanted and not pending:
+        return f"is steady: {running} of {wanted} tasks running"
+    if service.progress.placement_failure is not None:
+        return f"has {running} of {wanted} tasks running: no instance can take more"
+    if service.progress.throttle.failures and running < wanted:
+        return f"has {running} of {wanted} tasks running: its tasks fail to start"
+    return f"has {running} of {wanted} tasks running, {pending} starting"
+
+
+def _counts(service: services.Service, running: int, pending: int, now: float) -> Iterator[reasons.Reason]:
+    yield reasons.Reason(
+        code="COUNTS",
+        text=f"desired {service.spec.desired_count}, running {running}, pending {pending}",
+        counts={"desired": service.spec.desired_count, "running": running, "pending": pending},
+    )
+    failure = service.progress.placement_failure
+    if failure is not None:
+        fitted = failure.instances_considered - sum(failure.refused.values())
+        yield reasons.Reason(
+            code="PLACEMENT",
+            text=f"{reasons.plural(failure.instances_considered, 'instance')} looked at "
+            f"{reasons.age(now - failure.at)} ago, {max(0, fitted)} fit; needed {failure.needed.cpu_units:,} CPU units, {failure.needed.memory_mib:,} MiB",
+            counts={"instances": failure.instances_considered, "fitting": max(0, fitted)},
+            reasons=tuple(
+                reasons.Reason(code=code, text=f"{count} {reasons.placement_words(code)}", counts={"instances": count})
+                for code, count in sorted(failure.refused.items(), key=lambda item: (-item[1], item[0]))
+            ),
+        )
+    throttle = service.progress.throttle
+    if throttle.failures:
+        wait = max(0.0, throttle.next_start_at - now)
+        yield reasons.Reason(
+            code="THROTTLED",
+            text=f"{reasons.plural(throttle.failures, 'start')} failed in a row, the next is tried in {reasons.age(wait)}",
+            counts={"failures": throttle.failures, "waitSeconds": wait},
+        )
+
+
+def _deployment(view: views.View, service: services.Service) -> Iterator[reasons.Reason]:
+    for deployment in service.deployments:
+        running, pending, _ = view.tally(
+            tables.TASKS, "counts", "deployment", service.cluster, service.name, deployment.deployment_id
+        )
+        if deployment.status != "PRIMARY" and not running and not pending:
+            continue
+        yield reasons.Reason(
+            code="DEPLOYMENT",
+            text=f"deployment {deployment.task_definition} {deployment.status} {deployment.rollout_state}: "
+            f"{running} running, {pending} pending, {deployment.failed_tasks} failed"
+            + (f" ({deployment.rollout_state_reason})" if deployment.rollout_state == "FAILED" else ""),
+            counts={"running": running, "pending": pending, "failed": deployment.failed_tasks},
+        )
+
+
+def _scaling(view: views.View, service: services.Service, now: float, since_seconds: float) -> Iterator[reasons.Reason]:
+    key = scaling.target_key("ecs", f"service/{service.key}", "ecs:service:DesiredCount")
+    target = view.get(scaling.ScalableTarget, key)
+    if target is None:
+        yield reasons.Reason(
+            code="NOT_SCALED", text="no scalable target is registered: its desired count is yours to set"
+        )
+        return
+    yield reasons.Reason(
+        code="BOUNDS",
+        text=f"scalable target: min {target.min_capacity}, max {target.max_capacity}",
+        counts={"min": target.min_capacity, "max": target.max_capacity},
+    )
+    for policy in view.find(tables.SCALING_POLICIES, "by_target", key):
+        yield _policy(view, policy, now)
+    decisions = tuple(_decisions(view, key, now, since_seconds))
+    yield reasons.Reason(
+        code="DECISIONS",
+        text=f"{reasons.plural(len(decisions), 'decision')} in the last {reasons.age(since_seconds)}"
+        + (" (the newest shown)" if len(decisions) == ACTIVITIES_SHOWN_MAX else ""),
+        counts={"decisions": len(decisions)},
+        reasons=decisions,
+    )
+
+
+def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reasons.Reason:
+    states = []
+    for label, name in (("high", policy.alarm_high), ("low", policy.alarm_low)):
+        alarm = view.get(alarms.MetricAlarm, name) if name else None
+        if alarm is None:
+            states.append(reasons.Reason(code="ALARM_MISSING", text=f"{label} alarm: none"))
+            continue
+        needed = alarm.spec.datapoints_to_alarm or alarm.spec.evaluation_periods
+        states.append(
+            reasons.Reason(
+                code=f"ALARM_{label.upper()}",
+                text=f"{label} alarm {alarm.observed.state} {alarm.observed.breaching_datapoints} of {needed}: "
+                f"{alarm.observed.reason}",
+                counts={"breaching": alarm.observed.breaching_datapoints, "needed": needed},
+            )
+        )
+    left = cooldown_left(policy, now)
+    if left:
+        states.append(
+            reasons.Reason(
+                code="COOLDOWN", text=f"cooldown runs for another {reasons.age(left)}", counts={"seconds": left}
+            )
+        )
+    tracking = policy.target_tracking
+    metric = tracking.predefined_metric or (
+        tracking.customized_metric.metric_name if tracking.customized_metric else ""
+    )
+    return reasons.Reason(
+        code="POLICY",
+        text=f"policy {policy.policy_name}: {metric} at {tracking.target_value:g}",
+        counts={"target": tracking.target_value},
+        reasons=tuple(states),
+    )
+
+
+def cooldown_left(policy: scaling.ScalingPolicy, now: float) -> float:
+    """Seconds until neither cooldown of the policy runs; 0 when none does."""
+    memory, tracking = policy.memory, policy.target_tracking
+    ends = [
+        at + seconds
+        for at, seconds in (
+            (memory.out_at, tracking.scale_out_cooldown_seconds),
+            (memory.in_at, tracking.scale_in_cooldown_seconds),
+        )
+        if at is not None
+    ]
+    return max(0.0, max(ends, default=now) - now)
+
+
+def _decisions(view: views.View, key: str, now: float, since_seconds: float) -> Iterator[reasons.Reason]:
+    for _, activity in view.page(tables.SCALING_ACTIVITIES, "newest_first", (key,), None, ACTIVITIES_SHOWN_MAX):
+        if activity.started_at < now - since_seconds:
+            return
+        yield decision(activity, now)
+
+
+def decision(activity: scaling.ScalingActivity, now: float) -> reasons.Reason:
+    """One scaling decision in a line: the change, its cause, and the numbers it was made from."""
+    numbers = activity.numbers
+    counts = {
+        name: float(value)
+        for name, value in (
+            ("metric", numbers.metric_value),
+            ("target", numbers.target_value),
+            ("capacity", numbers.capacity),
+            ("proposed", numbers.proposed),
+            ("bounded", numbers.bounded),
+            ("from", activity.from_count),
+            ("to", activity.to_count),
+        )
+        if value is not None
+    }
+    when = f"{reasons.age(now - activity.started_at)} ago"
+    formula = f": {numbers.formula}" if numbers.formula else ""
+    if activity.not_scaled:
+        codes = ", ".join(reason.code for reason in activity.not_scaled)
+        return reasons.Reason(code="NOT_SCALED", text=f"{when}, not scaled: {codes}{formula}", counts=counts)
+    change = f"{activity.from_count} → {activity.to_count}" if activity.to_count is not None else activity.description
+    text = f"{when}, {change}, {activity.status}: {activity.cause}{formula}"
+    return reasons.Reason(code="SCALED", text=text, counts=counts)
