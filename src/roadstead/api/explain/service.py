@@ -54,7 +54,8 @@ def _counts(service: services.Service, running: int, pending: int, now: float) -
         yield reasons.Reason(
             code="PLACEMENT",
             text=f"{reasons.plural(failure.instances_considered, 'instance')} looked at "
-            f"{reasons.age(now - failure.at)} ago, {max(0, fitted)} fit; needed {failure.needed.cpu_units:,} CPU units, {failure.needed.memory_mib:,} MiB",
+            f"{reasons.age(now - failure.at)} ago, {max(0, fitted)} fit; "
+            f"needed {failure.needed.cpu_units:,} CPU units, {failure.needed.memory_mib:,} MiB",
             counts={"instances": failure.instances_considered, "fitting": max(0, fitted)},
             reasons=tuple(
                 reasons.Reason(code=code, text=f"{count} {reasons.placement_words(code)}", counts={"instances": count})
@@ -66,7 +67,7 @@ def _counts(service: services.Service, running: int, pending: int, now: float) -
         wait = max(0.0, throttle.next_start_at - now)
         yield reasons.Reason(
             code="THROTTLED",
-            text=f"{reasons.plural(throttle.failures, 'start')} failed in a row, the next is tried in {reasons.age(wait)}",
+            text=f"{reasons.plural(throttle.failures, 'start')} failed in a row, next try in {reasons.age(wait)}",
             counts={"failures": throttle.failures, "waitSeconds": wait},
         )
 
