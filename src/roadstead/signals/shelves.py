@@ -1,0 +1,116 @@
+"""One series (a metric in one unit) at one grain: recent bins as objects, older ones packed in blocks of bytes.
+
+A block is opened (unpacked) again when late data fall into it, and packed again by `SeriesStore.expire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from roadstead.signals import bins, retention
+
+
+class Shelf:
+    """The bins of one series at one grain, by the moment (epoch seconds) at which each bin starts."""
+
+    __slots__ = ("bins", "grain", "opened", "packed")
+
+    def __init__(self, grain: retention.Grain) -> None:
+        self.grain = grain
+        self.bins: dict[int, bins.Bin] = {}
+        self.opened: set[int] = set()  # starts of the blocks whose bins are in `bins`
+        self.packed: dict[int, bytes] = {}  # block start -> bins
+
+    def open_block(self, key: int) -> int | None:
+        """Make the block of the bin at `key` writable. Returns the moment it wants packing, None if it was open."""
+        block = key - key % self.grain.block_seconds
+        if block in self.opened:
+            return None
+        self.opened.add(block)
+        packed = self.packed.pop(block, None)
+        if packed is not None:
+            step = self.grain.step_seconds
+            for place, each in bins.unpack(packed):
+                self.bins[block + place * step] = each
+        return block + self.grain.block_seconds + self.grain.pack_after_seconds
+
+    def merge(self, key: int, samples: bins.Bin) -> None:
+        """Take `samples` into the bin at `key`, whose block is open."""
+        present = self.bins.get(key)
+        if present is None:
+            self.bins[key] = samples.copy()
+        else:
+            present.merge(samples)
+
+    def window(self, start: int, end: float) -> Iterator[tuple[int, bins.Bin]]:
+        """The bins that start in [start, end), in no order; the caller must not change them."""
+        if self.bins:
+            yield from self._open_window(start, end)
+        step, block_seconds = self.grain.step_seconds, self.grain.block_seconds
+        for block, packed in self.packed.items():
+            if block < end and block + block_seconds > start:
+                for place, each in bins.unpack(packed):
+                    key = block + place * step
+                    if start <= key < end:
+                        yield key, each
+
+    def _open_window(self, start: int, end: float) -> Iterator[tuple[int, bins.Bin]]:
+        step = self.grain.step_seconds
+        first = -(-start // step) * step
+        if (end - first) / step > len(self.bins):
+            for key, each in self.bins.items():
+                if start <= key < end:
+                    yield key, each
+            return
+        key = first
+        while key < end:
+            found = self.bins.get(key)
+            if found is not None:
+                yield key, found
+            key += step
+
+    def due_at(self) -> float | None:
+        """When this shelf next has a block to pack or to hand on; None while it is empty."""
+        grain = self.grain
+        moments: list[int] = []
+        if self.opened:
+            moments.append(min(self.opened) + grain.block_seconds + grain.pack_after_seconds)
+        if self.packed:
+            moments.append(min(self.packed) + grain.block_seconds + grain.keep_seconds)
+        return min(moments, default=None)
+
+    def take_expired(self, now: float) -> list[tuple[int, bins.Bin]] | None:
+        """Remove the oldest packed block if its time at this grain is over and give its bins; None if there is none."""
+        block = min(self.packed, default=None)
+        if block is None or block + self.grain.block_seconds + self.grain.keep_seconds > now:
+            return None
+        step = self.grain.step_seconds
+        return [(block + place * step, each) for place, each in bins.unpack(self.packed.pop(block))]
+
+    def pack_oldest(self, now: float) -> bool:
+        """Pack the oldest open block if it is old enough; whether there was one."""
+        block = min(self.opened, default=None)
+        if block is None or block + self.grain.block_seconds + self.grain.pack_after_seconds > now:
+            return False
+        taken = [(place, self.bins.pop(key)) for place, key in self._keys(block) if key in self.bins]
+        self.opened.remove(block)
+        if taken:
+            self.packed[block] = bins.pack(taken, self.grain.packed_distinct_values_max)
+        return True
+
+    def image(self) -> Iterator[tuple[int, bytes]]:
+        """Every block as (start, bytes), without changing anything and without loss."""
+        yield from self.packed.items()
+        for block in sorted(self.opened):
+            present = [(place, self.bins[key]) for place, key in self._keys(block) if key in self.bins]
+            if present:
+                yield block, bins.pack(present, None)
+
+    def _keys(self, block: int) -> Iterator[tuple[int, int]]:
+        step = self.grain.step_seconds
+        return ((place, block + place * step) for place in range(self.grain.block_seconds // step))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing lies here."""
+        return not self.bins and not self.packed
