@@ -1,0 +1,1 @@
+"""Journals: they make commits durable (the port is `state.journal`). `sqlite` is the default."""

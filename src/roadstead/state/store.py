@@ -134,6 +134,7 @@ class Store:
         self._rows: dict[type[record.Record], _Rows] = {table.record_type: _Rows(table) for table in tables.ALL}
         self._by_name = {rows.table.name: rows for rows in self._rows.values()}
         self._watchers: list[Callable[[Commit], None]] = []
+        self._closed_because: errors.HostProblem | None = None
 
     def view(self) -> StoreView:
         """A look at the store as it is now."""
@@ -143,13 +144,18 @@ class Store:
         """Have `watcher` told of each commit, at once, before anything else happens."""
         self._watchers.append(watcher)
 
-    def load(self, rows: Iterable[journal.Row]) -> None:
-        """Fill an empty store from a journal; nobody is told."""
+    def refuse_writes(self, problem: errors.HostProblem) -> None:
+        """From now on every commit raises `problem`: the journal can't make it durable. Reads go on."""
+        self._closed_because = problem
+
+    def load(self, rows: Iterable[journal.Row], newest_revision: int = 0) -> None:
+        """Fill an empty store from a journal, whose newest entry had `newest_revision`; nobody is told."""
         for row in rows:
             table = self._by_name[row.table]
             assert row.blob is not None, "a journal gives back only what is there"
             table.apply(row.key, table.decoder.decode(row.blob), row.revision)
             self.revision = max(self.revision, row.revision)
+        self.revision = max(self.revision, newest_revision)
 
     def clear(self) -> None:
         """Forget everything, metrics too. Nobody is told."""
@@ -158,7 +164,11 @@ class Store:
         self.signals.clear()
 
     def commit(self, wanted: plan.Plan, now: float) -> Commit:
-        """Apply a plan. Raises errors.Conflict, with nothing applied, where one of its writes is out of date."""
+        """Apply a plan. Raises, with nothing applied, errors.Conflict where one of its writes is out of date, and
+        errors.HostProblem where writes are refused (see `refuse_writes`).
+        """
+        if self._closed_because is not None:
+            raise self._closed_because
         for write in wanted.writes:
             rows = self._rows[write.record_type]
             found = rows.records[write.key][1] if write.key in rows.records else 0
