@@ -31,7 +31,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP request as the shell read it.
 
     `path` and `query` are raw: still percent-encoded, the query without its question mark. `headers` has lower-case
-    names; a header that came several times is joined with ", ". `body` is as it came, gzip not undone.
+    names; a header that came several times is joined with ",". `body` is as it came, gzip not undone.
     """
 
     method: str
