@@ -72,6 +72,8 @@ class Bin:
         if not (self.known and other.known and with_spread):
             self.known, self.spread = False, None
         elif other.spread is not None:
+            if self.spread is None:
+                self.spread = {self.minimum: self.count}
             for value, count in other.spread.items():
                 self._spread_in(value, count)
         else:
@@ -202,6 +204,8 @@ def _unpack_row(
     if minimum is None or maximum is None:
         return of_value(float(total), float(count))
     wide = Bin(float(count), float(total), float(minimum), float(maximum), flat is not None)
-    if flat is not None and len(flat) > 2:
+    if flat is not None and len(flat) != 2:
+        if not flat:
+            raise ValueError("a distribution without values")
         wide.spread = dict(zip(map(float, flat[::2]), map(float, flat[1::2]), strict=True))
     return wide
