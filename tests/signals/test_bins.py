@@ -54,9 +54,21 @@ def test_what_is_packed_comes_back(given_bins: list[list[tuple[float, float]]], 
     ]
 
 
-@pytest.mark.parametrize(
-    "junk", [b"", b"x", msgspec.msgpack.encode([[1]]), msgspec.msgpack.encode([[0, 1, 2, 3, 4, [5]]])]
-)
+JUNK = [
+    b"",
+    b"x",
+    *map(msgspec.msgpack.encode, ([[]], [[[1]], []], [[[0, 1, 2, 3, 4, 1]], []], [[[0, 1, 2, 3, 4, 1]], [[5]]])),
+]
+
+
+@given(st.lists(samples, min_size=1, max_size=5))
+def test_plain_figures_can_be_read_without_the_distributions(given_bins: list[list[tuple[float, float]]]) -> None:
+    packed = bins.pack([(place, filled(each)) for place, each in enumerate(given_bins)], None)
+    full, plain = bins.unpack(packed), bins.unpack(packed, with_spread=False)
+    assert [(place, *content(each)[:4]) for place, each in plain] == [(p, *content(each)[:4]) for p, each in full]
+
+
+@pytest.mark.parametrize("junk", JUNK)
 def test_other_bytes_are_refused(junk: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         bins.unpack(junk)

@@ -348,3 +348,13 @@ def test_whatever_the_order_and_the_ageing_nothing_is_lost_or_doubled(
             naive[key] = naive.get(key, 0.0) + value
     read_back = read(store, begin, now + 60, period, now=now)
     assert {moment: values["Sum"] for moment, values in read_back} == naive
+
+
+def test_decisions_read_through_a_view() -> None:
+    store = series.SeriesStore()
+    store.put(datum(NOW - 60, 2.0), NOW)
+    view: series.SeriesView = store
+    assert view.statistics(CPU, None, NOW - 60, NOW, 60, ("Average",), NOW) == [
+        series.Point(NOW - 60, {"Average": 2.0})
+    ]
+    assert (view.units(CPU), view.last_timestamp(CPU), view.list_metrics(now=NOW)) == (["Percent"], NOW - 60, [CPU])

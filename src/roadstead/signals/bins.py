@@ -10,8 +10,7 @@ the groups fit the bound. Packed bins of one minute and more keep up to PACKED_D
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -71,17 +70,24 @@ class Bin:
         """Take in all samples of `other`; without `with_spread` the distribution is given up (and is not paid for)."""
         if not (self.known and other.known and with_spread):
             self.known, self.spread = False, None
-        elif other.spread is not None:
-            if self.spread is None:
-                self.spread = {self.minimum: self.count}
-            for value, count in other.spread.items():
-                self._spread_in(value, count)
-        else:
-            self._spread_in(other.minimum, other.count)
+        elif self.spread is not None or other.spread is not None or self.minimum != other.minimum:
+            self._merge_spread(other)
         self.count += other.count
         self.total += other.total
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)
+
+    def _merge_spread(self, other: Bin) -> None:
+        if self.minimum < 0.0 or other.minimum < 0.0:
+            self.known, self.spread = False, None
+            return
+        spread = self.spread if self.spread is not None else {self.minimum: self.count}
+        if other.spread is None:
+            spread[other.minimum] = spread.get(other.minimum, 0.0) + other.count
+        else:
+            for value, count in other.spread.items():
+                spread[value] = spread.get(value, 0.0) + count
+        self.spread = spread if len(spread) <= DISTINCT_VALUES_MAX else compact(spread, DISTINCT_VALUES_MAX // 2)
 
     def copy(self, *, with_spread: bool = True) -> Bin:
         """A bin of its own with the same samples; without `with_spread` their distribution is given up."""
@@ -102,6 +108,23 @@ class Bin:
 def of_value(value: float, count: float) -> Bin:
     """A bin of `count` equal samples."""
     return Bin(count, value * count, value, value, True)
+
+
+def of_values(values: Sequence[float], counts: Sequence[float]) -> Bin | None:
+    """A bin of values, each seen as often as `counts` says (empty: once); None where there is no sample at all."""
+    spread: dict[float, float] = {}
+    for value, count in zip(values, counts or (1.0,) * len(values), strict=True):
+        if count > 0.0:
+            spread[value] = spread.get(value, 0.0) + count
+    if not spread:
+        return None
+    total = sum(value * count for value, count in spread.items())
+    made = Bin(sum(spread.values()), total, min(spread), max(spread), True)
+    if made.minimum < 0.0:
+        made.known = len(spread) == 1
+    elif len(spread) > 1:
+        made.spread = spread if len(spread) <= DISTINCT_VALUES_MAX else compact(spread, DISTINCT_VALUES_MAX // 2)
+    return made
 
 
 def of_statistics(count: float, total: float, minimum: float, maximum: float) -> Bin:
@@ -153,9 +176,10 @@ def _grouped(values: list[float], spread: dict[float, float], log_width: float) 
     return grouped
 
 
-Packed = list[float | list[float]]
-_decoder = msgspec.msgpack.Decoder(list[list[Any]])
+_Rows = list[list[float]]
 _encoder = msgspec.msgpack.Encoder()
+_full_decoder = msgspec.msgpack.Decoder(tuple[_Rows, _Rows])
+_plain_decoder = msgspec.msgpack.Decoder(tuple[_Rows, msgspec.Raw])  # skips over the distributions
 
 
 def _whole(count: float) -> float:
@@ -163,17 +187,22 @@ def _whole(count: float) -> float:
 
 
 def pack(bins: Iterable[tuple[int, Bin]], distinct_values_max: int | None) -> bytes:
-    """Bins, each with its place in its block, in msgpack: [place, count, value] where all samples are equal,
-    [place, count, sum, minimum, maximum] where the distribution is not known, else with [value, count, …] after it.
+    """Bins, each with its place in its block, as msgpack of two lists: rows and distributions.
+
+    A row is [place, count, value] where all samples are equal, [place, count, sum, minimum, maximum] where the
+    distribution is not known, the same with 1 after it where it is: then the next of the distributions,
+    [value, count, value, count, …], is its own. With `distinct_values_max` distributions are compacted to that.
     """
-    rows: list[Packed] = []
+    rows: _Rows = []
+    distributions: _Rows = []
     for place, each in bins:
         count = _whole(each.count)
         if each.known and each.spread is None and each.total == each.minimum * each.count:
             rows.append([place, count, each.minimum])
             continue
-        row: Packed = [place, count, each.total, each.minimum, each.maximum]
+        row = [place, count, each.total, each.minimum, each.maximum]
         if each.known:
+            row.append(1)
             spread = each.spread if each.spread is not None else {each.minimum: each.count}
             if distinct_values_max is not None:
                 spread = compact(spread, distinct_values_max)
@@ -181,31 +210,37 @@ def pack(bins: Iterable[tuple[int, Bin]], distinct_values_max: int | None) -> by
             for value, times in spread.items():
                 flat.append(value)
                 flat.append(_whole(times))
-            row.append(flat)
+            distributions.append(flat)
         rows.append(row)
-    return _encoder.encode(rows)
+    return _encoder.encode((rows, distributions))
 
 
-def unpack(packed: bytes) -> list[tuple[int, Bin]]:
-    """The bins of `pack`, each with its place. Raises msgspec.MsgspecError where the bytes are no such thing."""
+def unpack(packed: bytes, *, with_spread: bool = True) -> list[tuple[int, Bin]]:
+    """The bins of `pack`, each with its place; without `with_spread` as if distributions were not known (faster).
+
+    Raises msgspec.MsgspecError where the bytes are no packed bins.
+    """
     try:
-        return [(row[0], _unpack_row(*row[1:])) for row in _decoder.decode(packed)]
-    except (TypeError, ValueError, IndexError) as problem:
-        raise msgspec.ValidationError(f"not a packed bin: {problem}") from problem
+        if with_spread:
+            rows, distributions = _full_decoder.decode(packed)
+            remaining = iter(distributions)
+            return [(int(row[0]), _unpack_row(row, remaining)) for row in rows]
+        return [
+            (int(row[0]), Bin(row[1], row[2], row[3], row[4], False) if len(row) > 3 else of_value(row[2], row[1]))
+            for row in _plain_decoder.decode(packed)[0]
+        ]
+    except (ValueError, IndexError, StopIteration) as problem:
+        raise msgspec.ValidationError(f"not packed bins: {problem}") from problem
 
 
-def _unpack_row(
-    count: float,
-    total: float,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    flat: list[float] | None = None,
-) -> Bin:
-    if minimum is None or maximum is None:
-        return of_value(float(total), float(count))
-    wide = Bin(float(count), float(total), float(minimum), float(maximum), flat is not None)
-    if flat is not None and len(flat) != 2:
-        if not flat:
-            raise ValueError("a distribution without values")
-        wide.spread = dict(zip(map(float, flat[::2]), map(float, flat[1::2]), strict=True))
+def _unpack_row(row: list[float], distributions: Iterator[list[float]]) -> Bin:
+    if len(row) == 3:
+        return of_value(row[2], row[1])
+    wide = Bin(row[1], row[2], row[3], row[4], len(row) > 5)
+    if wide.known:
+        flat = next(distributions)
+        if not flat or len(flat) % 2:
+            raise ValueError("a distribution of no pairs")
+        if len(flat) > 2:
+            wide.spread = dict(zip(flat[::2], flat[1::2], strict=True))
     return wide

@@ -38,7 +38,7 @@ class Point(msgspec.Struct, frozen=True, gc=False):
 
 
 class SeriesView(Protocol):
-    """What decisions and API reads may ask of the series."""
+    """What decisions and API reads may ask of the series; `SeriesStore` says what each gives."""
 
     def statistics(
         self,
@@ -420,16 +420,7 @@ def _samples_of(datum: metrics.Datum) -> bins.Bin | None:
         if given.sample_count <= 0.0:
             return None
         return bins.of_statistics(given.sample_count, given.sum, given.minimum, given.maximum)
-    counts = datum.counts or (1.0,) * len(datum.values)
-    samples: bins.Bin | None = None
-    for value, count in zip(datum.values, counts, strict=True):
-        if count <= 0.0:
-            continue
-        if samples is None:
-            samples = bins.of_value(value, count)
-        else:
-            samples.add(value, count)
-    return samples
+    return bins.of_values(datum.values, datum.counts)
 
 
 def _collect(
@@ -443,7 +434,7 @@ def _collect(
         for shelf in series.shelves[:1] if period_seconds < retention.MINUTE else series.shelves:
             if shelf is None:
                 continue
-            for key, samples in shelf.window(start, end):
+            for key, samples in shelf.window(start, end, with_spread=is_extended):
                 if key < oldest:
                     continue
                 number = (key - start) // period_seconds

@@ -42,14 +42,17 @@ class Shelf:
         else:
             present.merge(samples)
 
-    def window(self, start: int, end: float) -> Iterator[tuple[int, bins.Bin]]:
-        """The bins that start in [start, end), in no order; the caller must not change them."""
+    def window(self, start: int, end: float, *, with_spread: bool = True) -> Iterator[tuple[int, bins.Bin]]:
+        """The bins that start in [start, end), in no order; the caller must not change them.
+
+        Without `with_spread` their distributions may be missing, which is faster.
+        """
         if self.bins:
             yield from self._open_window(start, end)
         step, block_seconds = self.grain.step_seconds, self.grain.block_seconds
         for block, packed in self.packed.items():
             if block < end and block + block_seconds > start:
-                for place, each in bins.unpack(packed):
+                for place, each in bins.unpack(packed, with_spread=with_spread):
                     key = block + place * step
                     if start <= key < end:
                         yield key, each
