@@ -311,17 +311,18 @@ def _check_moment(claim: _Claim, now: float) -> None:
             f"'{claim.date}' != '{claim.timestamp[:8]}', from '{claim.timestamp}'."
         )
     age = now - claim.moment
+    latest = CLOCK_SKEW_SECONDS_MAX if claim.presigned_seconds is None else claim.presigned_seconds
+    if -CLOCK_SKEW_SECONDS_MAX <= age <= latest:
+        return
     stamp = _stamp(now)
     if age < -CLOCK_SKEW_SECONDS_MAX:
         late = _stamp(now + CLOCK_SKEW_SECONDS_MAX)
         raise _invalid(f"Signature not yet current: {claim.timestamp} is still later than {late} ({stamp} + 15 min.)")
     if claim.presigned_seconds is not None:
-        if age > claim.presigned_seconds:
-            end = _stamp(claim.moment + claim.presigned_seconds)
-            raise _invalid(f"Signature expired: {end} is now earlier than {stamp}")
-    elif age > CLOCK_SKEW_SECONDS_MAX:
-        early = _stamp(now - CLOCK_SKEW_SECONDS_MAX)
-        raise _invalid(f"Signature expired: {claim.timestamp} is now earlier than {early} ({stamp} - 15 min.)")
+        end = _stamp(claim.moment + claim.presigned_seconds)
+        raise _invalid(f"Signature expired: {end} is now earlier than {stamp}")
+    early = _stamp(now - CLOCK_SKEW_SECONDS_MAX)
+    raise _invalid(f"Signature expired: {claim.timestamp} is now earlier than {early} ({stamp} - 15 min.)")
 
 
 def _stamp(moment: float) -> str:
