@@ -1,0 +1,46 @@
+"""Our own endpoints under `/_roadstead/`: which reads and actions there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from roadstead.app import settings
+from roadstead.base import errors
+from roadstead.engine import committer
+from roadstead.gateway import local
+from roadstead.state import view
+
+
+def reads(chosen: settings.Settings, version: str, durability: committer.Committer) -> tuple[local.Read, ...]:
+    """Everything that can be read."""
+
+    def health(asked: local.Asked, look: view.View) -> dict[str, Any]:
+        problem = durability.failure
+        return {
+            "status": "ok" if problem is None else "read-only",
+            "reason": None if problem is None else str(problem),
+            "version": version,
+            "revision": look.revision,
+            "durableRevision": durability.durable_revision,
+            "region": chosen.region,
+            "accountId": chosen.account_id,
+            "ephemeral": chosen.ephemeral,
+            "pid": os.getpid(),
+        }
+
+    return (local.Read(name="health", read=health, is_signed=False),)
+
+
+def actions(chosen: settings.Settings, reset: Callable[[], Awaitable[Any]]) -> tuple[local.Action, ...]:
+    """Everything that can be done."""
+
+    async def refuse() -> None:
+        raise errors.Refusal(
+            "NotFound",
+            "There is no reset here: this server keeps its state. Start it with --ephemeral to have one.",
+            status=404,
+        )
+
+    return (local.Action(name="reset", run=reset if chosen.ephemeral else refuse),)

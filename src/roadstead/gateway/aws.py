@@ -1,0 +1,148 @@
+"""The way of one AWS request: detect, verify, parse, accept, decide, make durable, answer."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from roadstead.api import operation as operations
+from roadstead.base import clock as clocks
+from roadstead.base import errors
+from roadstead.engine import committer
+from roadstead.gateway import identity
+from roadstead.state import plan, store
+from roadstead.wire import acceptance, requests, responses, services
+
+logger = logging.getLogger(__name__)
+
+PARAMETERS_NAMED_MAX = 10
+"""Unsupported parameters that one refusal names."""
+
+_FAULT_CODES = {
+    "ecs": "ServerException",
+    "application-autoscaling": "InternalServiceException",
+    "cloudwatch": "InternalServiceFault",
+}
+"""How a service calls an error of its own making."""
+_UNSUPPORTED_OPERATION_CODES = {"ecs": "UnsupportedFeatureException"}
+_THROTTLING = errors.Refusal("ThrottlingException", "Rate exceeded: too many writes wait for the disk.")
+
+
+class _Served(msgspec.Struct, frozen=True):
+    operation: operations.Operation
+    unsupported: acceptance.Checker
+
+
+class AwsApis:
+    """All operations that are served."""
+
+    def __init__(
+        self,
+        known: services.Services,
+        table: Iterable[operations.Operation],
+        subject: store.Store,
+        durability: committer.Committer,
+        clock: clocks.Clock,
+        verifier: identity.Verifier,
+    ) -> None:
+        self._known = known
+        self._table = {(one.service, one.name): one for one in table}
+        self._served: dict[tuple[str, str], _Served] = {}
+        self._store = subject
+        self._committer = durability
+        self._clock = clock
+        self._verifier = verifier
+        self._signing_names = {one.name: one.signing_name for one in known.served}
+
+    async def answer(self, request: requests.Request, endpoint: str) -> responses.Response:
+        """The response to a request that came in at `endpoint` (`http://127.0.0.1:4566`). Never raises."""
+        request_id = str(uuid.uuid4())
+        target = requests.detect(self._known, request)
+        try:
+            return await self._answer(request, target, request_id, endpoint)
+        except errors.Refusal as refusal:
+            return responses.refuse(self._known, target, refusal, request_id)
+        except errors.HostProblem as problem:
+            logger.error("request %s: %s", request_id, problem)
+            return self._fault(target, str(problem), request_id, 503)
+        except Exception:
+            logger.exception("request %s (%s %s) failed", request_id, target.service, target.operation)
+            text = f"An error of Roadstead's own; the server's log tells more under request id {request_id}."
+            return self._fault(target, text, request_id, 500)
+
+    def too_large(self, request: requests.Request) -> responses.Response:
+        """The response to a request whose body is over the limit (`request` has none of it)."""
+        refusal = errors.Refusal(
+            "RequestEntityTooLargeException", f"The body is larger than {requests.BODY_BYTES_MAX} bytes.", status=413
+        )
+        return responses.refuse(self._known, requests.detect(self._known, request), refusal, str(uuid.uuid4()))
+
+    async def _answer(
+        self, request: requests.Request, target: requests.Target, request_id: str, endpoint: str
+    ) -> responses.Response:
+        now = self._clock.now()
+        signing_name = self._signing_names[target.service] if target.service is not None else None
+        access_key_id = self._verifier.verify(request, signing_name, now)
+        call = requests.parse(self._known, request, request_id)
+        served = self._find(call)
+        names = served.unsupported(call.params)
+        if names:
+            raise unsupported_parameters(call.service, call.operation, names)
+        if self._committer.is_full:
+            raise _THROTTLING
+        asked = operations.Call(
+            params=call.params, now=now, request_id=request_id, access_key_id=access_key_id, endpoint=endpoint
+        )
+
+        def decide(view: store.StoreView) -> tuple[plan.Plan, dict[str, Any]]:
+            reply = served.operation.decide(asked, view)
+            return reply.plan, reply.output
+
+        commit, output = self._store.transact(decide, now)
+        if commit is not None:
+            await self._committer.durable(commit.revision)
+        return responses.serialize(self._known, call, output)
+
+    def _find(self, call: requests.Call) -> _Served:
+        name = (call.service, call.operation)
+        found = self._served.get(name)
+        if found is None:
+            one = self._table.get(name)
+            if one is None:
+                raise unsupported_operation(call.service, call.operation)
+            checker = acceptance.compile_checker(self._known, one.service, one.name, one.accepts)
+            found = self._served[name] = _Served(one, checker)
+        return found
+
+    def _fault(self, target: requests.Target, text: str, request_id: str, status: int) -> responses.Response:
+        code = _FAULT_CODES.get(target.service or "", "InternalFailure")
+        return responses.refuse(self._known, target, errors.Refusal(code, text, status=status), request_id)
+
+
+def unsupported_parameters(service: str, operation: str, names: list[str]) -> errors.Refusal:
+    """The refusal of parameters that AWS knows and this server does not support."""
+    shown = ", ".join(f"'{name}'" for name in names[:PARAMETERS_NAMED_MAX])
+    rest = len(names) - PARAMETERS_NAMED_MAX
+    noun = "parameter" if len(names) == 1 else "parameters"
+    more = f" and {rest} more" if rest > 0 else ""
+    text = f"Roadstead does not support the {noun} {shown}{more} of {operation} yet; see docs/operations.md."
+    match service:
+        case "ecs":
+            code = "ClientException" if "TaskDefinition" in operation else "InvalidParameterException"
+        case "application-autoscaling":
+            code = "ValidationException"
+        case "cloudwatch":
+            code = "InvalidParameterValue"
+        case _:
+            code = "ValidationError"
+    return errors.Refusal(code, text)
+
+
+def unsupported_operation(service: str, operation: str) -> errors.Refusal:
+    """The refusal of an operation that AWS has and this server does not."""
+    code = _UNSUPPORTED_OPERATION_CODES.get(service, "UnsupportedOperationException")
+    return errors.Refusal(code, f"Roadstead does not support {operation} of {service} yet; see docs/operations.md.")
