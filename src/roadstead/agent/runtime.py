@@ -36,28 +36,30 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     """Root of the port's values: frozen, made with keywords."""
 
 
-class RegistryCredentials(Value):
+class RegistryCredentials(Value, frozen=True, kw_only=True):
     username: str
     password: str
 
 
-class PulledImage(Value):
+class PulledImage(Value, frozen=True, kw_only=True):
     """An image that is in the content store, its layers unpacked."""
 
     reference: str
     digest: str
     """Manifest digest, `sha256:…`."""
     size_bytes: int
+    stop_signal: int = 15
+    """The signal that asks a container of this image to end: its config's StopSignal, else SIGTERM."""
 
 
-class PortMapping(Value):
+class PortMapping(Value, frozen=True, kw_only=True):
     container_port: int
     host_port: int
     """0 = any free port of the host."""
     protocol: Transport = "tcp"
 
 
-class PortBinding(Value):
+class PortBinding(Value, frozen=True, kw_only=True):
     """A port mapping as it was really made."""
 
     bind_ip: str
@@ -66,7 +68,7 @@ class PortBinding(Value):
     protocol: Transport = "tcp"
 
 
-class NetworkInterface(Value):
+class NetworkInterface(Value, frozen=True, kw_only=True):
     """The address that the control plane gave to an awsvpc task."""
 
     attachment_id: str
@@ -77,8 +79,8 @@ class NetworkInterface(Value):
     dns_servers: tuple[str, ...] = ()
 
 
-class SandboxSpec(Value):
-    """What the containers of one task share: a cgroup with the task's limits, and in awsvpc mode a network namespace."""
+class SandboxSpec(Value, frozen=True, kw_only=True):
+    """What a task's containers share: a cgroup with the task's limits, and in awsvpc mode a network namespace."""
 
     task_id: str
     network_mode: NetworkMode
@@ -90,27 +92,27 @@ class SandboxSpec(Value):
     """Task-level hard limit; None = none."""
 
 
-class Ulimit(Value):
+class Ulimit(Value, frozen=True, kw_only=True):
     name: str
     """As ECS spells it: nofile, nproc, core, …"""
     soft: int
     hard: int
 
 
-class Mount(Value):
+class Mount(Value, frozen=True, kw_only=True):
     source: str
     """A path of the host."""
     target: str
     read_only: bool = False
 
 
-class Tmpfs(Value):
+class Tmpfs(Value, frozen=True, kw_only=True):
     target: str
     size_bytes: int
     options: tuple[str, ...] = ()
 
 
-class ContainerSpec(Value):
+class ContainerSpec(Value, frozen=True, kw_only=True):
     """Everything needed to make one container. None means: as the image says (or no limit)."""
 
     container_id: str
@@ -150,7 +152,7 @@ class ContainerSpec(Value):
     labels: dict[str, str] = {}
 
 
-class StartedContainer(Value):
+class StartedContainer(Value, frozen=True, kw_only=True):
     container_id: str
     pid: int
     started_at: float
@@ -159,7 +161,7 @@ class StartedContainer(Value):
     """What had to be lessened (ulimits above the host's, …), for people."""
 
 
-class ContainerExit(Value):
+class ContainerExit(Value, frozen=True, kw_only=True):
     """A container ended by itself or by a signal."""
 
     container_id: str
@@ -169,7 +171,7 @@ class ContainerExit(Value):
     finished_at: float
 
 
-class FoundContainer(Value):
+class FoundContainer(Value, frozen=True, kw_only=True):
     """A container as the runtime finds it, perhaps left by an earlier agent process."""
 
     container_id: str
@@ -186,14 +188,14 @@ class FoundContainer(Value):
     labels: dict[str, str] = {}
 
 
-class Inventory(Value):
+class Inventory(Value, frozen=True, kw_only=True):
     """All that the runtime holds for this agent."""
 
     sandboxes: tuple[SandboxSpec, ...]
     containers: tuple[FoundContainer, ...]
 
 
-class Usage(Value):
+class Usage(Value, frozen=True, kw_only=True):
     """One reading of a container's cgroup."""
 
     container_id: str
@@ -205,7 +207,7 @@ class Usage(Value):
     network_tx_bytes: int = 0
 
 
-class HostFacts(Value):
+class HostFacts(Value, frozen=True, kw_only=True):
     """What this host offers to tasks."""
 
     cpu_units: int
@@ -240,11 +242,14 @@ class Runtime(Protocol):
         ...
 
     async def create(self, spec: ContainerSpec) -> None:
-        """Mount, write the bundle, create; nothing of the container's own runs yet. Raises CannotCreateContainerError."""
+        """Mount, write the bundle, create; nothing of the container's own runs. Raises CannotCreateContainerError."""
         ...
 
     async def start(self, container_id: str) -> StartedContainer:
-        """Run the container's process. Raises CannotStartContainerError."""
+        """Run the container's process. Raises CannotStartContainerError.
+
+        A container that has exited runs anew with its files as they are, as a restart policy asks (behaviour.md 5.9).
+        """
         ...
 
     async def signal(self, container_id: str, signal: int) -> None:
@@ -263,7 +268,8 @@ class Runtime(Protocol):
         """Run a command inside a running container (its namespaces, user, environment) and return its exit code.
 
         The command is killed when `timeout_seconds` have passed; TimeoutError is raised then. A command that can't be
-        run gives 126 or 127 as a shell does; a container that doesn't run raises ContainerRuntimeError. Output is dropped.
+        run gives 126 or 127 as a shell does; a container that doesn't run raises ContainerRuntimeError. Output is
+        dropped.
         """
         ...
 
