@@ -32,7 +32,7 @@ types: .venv/.dev
 	@$(BIN)/mypy
 
 imports: .venv/.dev
-	@$(BIN)/lint-imports --no-timings | tail -n 20
+	@$(BIN)/lint-imports | tail -n 20
 
 unit: .venv/.dev
 	@$(BIN)/python -m pytest -m "$(UNITS)"

@@ -1,0 +1,222 @@
+"""The tree of verbs. Each verb is a few lines: what it does is in the module of its noun."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+from typing import Annotated
+
+import typer
+
+from roadstead.base import errors
+from roadstead.cli import context, failures, output
+
+EPILOG = (
+    "Everything else is the AWS CLI:  roadstead aws ecs list-clusters\n\n"
+    "Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not converged, 4 control plane not reachable."
+)
+
+app = typer.Typer(
+    name="roadstead",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Amazon ECS that runs anywhere: the same APIs, real containers, auto scaling that closes the whole loop.",
+    epilog=EPILOG,
+)
+
+DataDir = Annotated[
+    pathlib.Path | None,
+    typer.Option("--data-dir", help="Data directory of the control plane.", envvar="ROADSTEAD_DATA_DIR"),
+]
+Endpoint = Annotated[
+    str | None, typer.Option("--endpoint", help="Control plane to talk to; else the one of the data directory.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON value instead of text.")]
+Cluster = Annotated[str, typer.Option("--cluster", "-c", help="Cluster to look at.", envvar="ROADSTEAD_CLUSTER")]
+
+
+class Globals:
+    """Options given before the verb; handed on in typer's context."""
+
+    data_dir: pathlib.Path | None = None
+    endpoint: str | None = None
+    color: bool | None = None
+
+
+@app.callback()
+def main(
+    ctx: typer.Context,
+    data_dir: DataDir = None,
+    endpoint: Endpoint = None,
+    color: Annotated[bool | None, typer.Option("--color/--no-color", help="Colours, whatever the terminal.")] = None,
+) -> None:
+    ctx.obj = Globals()
+    ctx.obj.data_dir, ctx.obj.endpoint, ctx.obj.color = data_dir, endpoint, color
+
+
+def opened(ctx: typer.Context, as_json: bool = False, data_dir: pathlib.Path | None = None) -> context.Context:
+    """The context of this invocation."""
+    given: Globals = ctx.obj
+    return context.Context(
+        data_dir or given.data_dir or context.default_data_dir(), given.endpoint, output.Output(as_json, given.color)
+    )
+
+
+@app.command(rich_help_panel="Look")
+def ps(
+    ctx: typer.Context,
+    service: Annotated[str | None, typer.Argument(help="Only the tasks of this service.")] = None,
+    stopped: Annotated[bool, typer.Option("--all", "-a", help="Stopped tasks too (kept for an hour).")] = False,
+    ids_only: Annotated[bool, typer.Option("--quiet", "-q", help="Ids only, one a line.")] = False,
+    cluster: Cluster = "default",
+    as_json: Json = False,
+) -> None:
+    """List tasks, worst first, with where they run, or why they wait or stopped."""
+    from roadstead.cli import tasks
+
+    tasks.show(opened(ctx, as_json), cluster, service, stopped, ids_only)
+
+
+service_app = typer.Typer(no_args_is_help=True, help="Services: list them, look at one.")
+app.add_typer(service_app, name="service", rich_help_panel="Look")
+
+
+@service_app.command("ls")
+def service_list(ctx: typer.Context, cluster: Cluster = "default", as_json: Json = False) -> None:
+    """List services, worst first."""
+    from roadstead.cli import services
+
+    services.show_list(opened(ctx, as_json), cluster)
+
+
+@service_app.command("status")
+def service_status(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the service.")],
+    cluster: Cluster = "default",
+    as_json: Json = False,
+) -> None:
+    """Show counts, the metric against its target, scaling decisions with their causes, deployments."""
+    from roadstead.cli import services
+
+    services.show_status(opened(ctx, as_json), cluster, name)
+
+
+explain_app = typer.Typer(no_args_is_help=True, help="Ask why: a task waits or stopped, a service did or didn't scale.")
+app.add_typer(explain_app, name="explain", rich_help_panel="Look")
+
+
+@explain_app.command("task")
+def explain_task(
+    ctx: typer.Context,
+    task: Annotated[str, typer.Argument(help="Id of the task, or its first digits.")],
+    cluster: Cluster = "default",
+    as_json: Json = False,
+) -> None:
+    """Why is a task pending, where it is, or stopped?"""
+    from roadstead.cli import explain
+
+    explain.show_task(opened(ctx, as_json), cluster, task)
+
+
+@explain_app.command("service")
+def explain_service(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the service.")],
+    since: Annotated[str, typer.Option(help="How far back to tell scaling decisions: 90s, 15m, 1h, 2d.")] = "1h",
+    cluster: Cluster = "default",
+    as_json: Json = False,
+) -> None:
+    """Why has a service the tasks it has, and why did it, or didn't it, scale?"""
+    from roadstead.cli import explain
+
+    try:
+        seconds = explain.parse_span(since)
+    except ValueError:
+        raise failures.Failure(f"--since {since} is no span", "Say for example 15m or 2h.", failures.USAGE) from None
+    explain.show_service(opened(ctx, as_json), cluster, name, seconds)
+
+
+@app.command(rich_help_panel="Look")
+def logs(
+    ctx: typer.Context,
+    task: Annotated[str, typer.Argument(help="Id of the task, or its first digits; or the name of a service.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    lines: Annotated[
+        int, typer.Option("-n", "--lines", min=0, help="How many of the newest lines to begin with.")
+    ] = 100,
+    container: Annotated[str | None, typer.Option(help="Only this container.")] = None,
+    grep: Annotated[str | None, typer.Option(help="Only lines that contain this text.")] = None,
+    cluster: Cluster = "default",
+    as_json: Json = False,
+) -> None:
+    """Show what the containers of a task, or of all tasks of a service, have written."""
+    from roadstead.cli import logs as module
+
+    module.show(opened(ctx, as_json), cluster, task, module.Wanted(follow, lines, container, grep))
+
+
+@app.command(rich_help_panel="Run")
+def env(ctx: typer.Context, as_json: Json = False) -> None:
+    """Print the environment variables that point any AWS client here:  eval "$(roadstead env)"."""
+    on = opened(ctx, as_json)
+    access = on.client.access
+    values = {
+        "AWS_ENDPOINT_URL": access.endpoint,
+        "AWS_REGION": access.region,
+        "AWS_DEFAULT_REGION": access.region,
+        "AWS_ACCESS_KEY_ID": access.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
+    }
+    if as_json:
+        on.out.json(values)
+        return
+    for name, value in values.items():
+        sys.stdout.write(f"export {name}={value}\n")
+
+
+@app.command(
+    rich_help_panel="Run",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def aws(ctx: typer.Context) -> None:
+    """Run the AWS CLI against this control plane:  roadstead aws ecs list-tasks."""
+    import shutil
+
+    access = opened(ctx).client.access
+    beside = pathlib.Path(sys.executable).with_name("aws")
+    program = str(beside) if beside.is_file() else shutil.which("aws")
+    if program is None:
+        raise failures.Failure(
+            "the AWS CLI is not installed here", "Install it: pip install awscli   (or your system's)"
+        )
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": access.endpoint,
+        "AWS_REGION": access.region,
+        "AWS_DEFAULT_REGION": access.region,
+        "AWS_ACCESS_KEY_ID": access.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    environment.pop("AWS_SESSION_TOKEN", None)
+    environment.pop("AWS_PROFILE", None)
+    os.execve(program, [program, *ctx.args], environment)
+
+
+def run() -> None:
+    """The program `roadstead`."""
+    try:
+        app(standalone_mode=True)
+    except failures.Failure as failure:
+        sys.stderr.write(f"roadstead: {failure.what}\n")
+        if failure.next_step:
+            sys.stderr.write(f"{failure.next_step}\n")
+        raise SystemExit(failure.code) from None
+    except errors.HostProblem as problem:
+        sys.stderr.write(f"roadstead: {problem.what}: {problem.why}\n{problem.next_step}\n")
+        raise SystemExit(failures.FAILED) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
