@@ -18,6 +18,8 @@ class Cluster(record.Record, frozen=True, kw_only=True):
     name: str
     status: Literal["ACTIVE", "INACTIVE"] = "ACTIVE"
     created_at: float
+    inactive_at: float | None = None
+    """When retention first saw it INACTIVE."""
     settings: tuple[ClusterSetting, ...] = ()
     tags: tuple[record.Tag, ...] = ()
 

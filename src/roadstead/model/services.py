@@ -86,13 +86,22 @@ class Deployment(record.Value, frozen=True, kw_only=True):
     rollout_state_reason: str = ""
     failed_tasks: int = 0
     """Consecutively failed (behaviour.md 5.2); 0 again once a task runs."""
+    failed_at: float | None = None
+    """When the newest failure was: a task that ran later resets the count."""
+    first_running_at: float | None = None
+    """When one of its tasks first ran: the circuit breaker is in its second stage from then on (behaviour.md 5.3)."""
+    breaker_failures: int = 0
+    """What the circuit breaker counts; 0 again when a task becomes healthy."""
 
 
 class StartThrottle(record.Value, frozen=True, kw_only=True):
     """Pacing of a service whose tasks fail to start (behaviour.md 5.7)."""
 
     failures: int = 0
+    """Rounds of starts that failed, in a row: tasks that were started together count once."""
     next_start_at: float = 0.0
+    round_began_at: float = 0.0
+    """Failures of tasks that were created before this belong to a round that was counted already."""
 
 
 class PlacementFailure(record.Value, frozen=True, kw_only=True):
@@ -105,6 +114,8 @@ class PlacementFailure(record.Value, frozen=True, kw_only=True):
     """Instances refused, by reason: `RESOURCE:CPU`, `RESOURCE:MEMORY`, `RESOURCE:PORTS`, `AGENT`, `DRAINING`, …"""
     closest_instance: str | None = None
     closest_reason: str | None = None
+    event_at: float = 0.0
+    """When people were last told."""
 
 
 class ServiceProgress(record.Value, frozen=True, kw_only=True):
@@ -132,6 +143,8 @@ class Service(record.Record, frozen=True, kw_only=True):
     """Newest first: PRIMARY, then the ACTIVE ones that are drained."""
     progress: ServiceProgress = ServiceProgress()
     force_delete: bool = False
+    inactive_at: float | None = None
+    """When it became INACTIVE, as retention counts."""
 
     @property
     def key(self) -> str:

@@ -104,6 +104,24 @@ def _instance_usage(task: tasks.Task) -> tuple[tuple[Group, tuple[int, ...]], ..
     return (((task.desired.container_instance,), (task.spec.resources.cpu_units, task.spec.resources.memory_mib, 1)),)
 
 
+def _group_in_zone(task: tasks.Task) -> tuple[tuple[Group, tuple[int, ...]], ...]:
+    if task.desired.availability_zone is None or not task.should_run:
+        return ()
+    return (((task.cluster, task.spec.group, task.desired.availability_zone), (1,)),)
+
+
+def _host_ports(task: tasks.Task) -> tuple[Group, ...]:
+    """Ports of the instance that the task holds: the fixed ones it was placed for, and those its agent chose."""
+    instance = task.desired.container_instance
+    if instance is None or not task.is_live:
+        return ()
+    ports = {(port.port, port.protocol) for port in task.spec.resources.host_ports}
+    if task.desired.network_interface is None:
+        for container in task.observed.containers:
+            ports.update((bound.host_port, bound.protocol) for bound in container.network_bindings)
+    return tuple((instance, f"{port}/{protocol}") for port, protocol in sorted(ports))
+
+
 def _group_on_instance(task: tasks.Task) -> tuple[tuple[Group, tuple[int, ...]], ...]:
     if task.desired.container_instance is None or not task.should_run:
         return ()
@@ -134,6 +152,16 @@ TASKS = Table(
                 else ()
             )
         ),
+        # (instance id, "port/protocol") → live tasks that hold that port of the instance
+        "host_ports": Index(_host_ports),
+        # (attachment id,) → the live awsvpc task whose network interface it is
+        "attachment": Index(
+            lambda task: (
+                ((task.desired.network_interface.attachment_id,),)
+                if task.desired.network_interface and task.is_live
+                else ()
+            )
+        ),
         # (cluster,) → live tasks that have no instance yet
         "unplaced": Index(
             lambda task: ((task.cluster,),) if task.should_run and task.desired.container_instance is None else (),
@@ -156,10 +184,22 @@ TASKS = Table(
         "usage": Tally(3, _instance_usage),
         # (cluster, group, instance id) → tasks of the group that should run there
         "group_on_instance": Tally(1, _group_on_instance),
+        # (cluster, group, availability zone) → tasks of the group that should run there
+        "group_in_zone": Tally(1, _group_in_zone),
     },
 )
 
-CLUSTERS = Table("clusters", clusters.Cluster, indexes={"all": Index(lambda one: (("all",),))})
+CLUSTERS = Table(
+    "clusters",
+    clusters.Cluster,
+    indexes={
+        "all": Index(lambda one: (("all",),)),
+        # ("all",) → INACTIVE clusters, for retention
+        "inactive": Index(
+            lambda one: (("all",),) if one.status == "INACTIVE" else (), lambda one: (one.inactive_at or 0.0, one.name)
+        ),
+    },
+)
 
 TASK_DEFINITIONS = Table(
     "task_definitions",
@@ -187,6 +227,11 @@ CONTAINER_INSTANCES = Table(
             lambda one: ((one.cluster,), (one.cluster, one.status)), lambda one: (one.registered_at, one.instance_id)
         ),
         "client_token": Index(lambda one: ((one.cluster, one.client_token),) if one.client_token else ()),
+        # (cluster,) → instances that accept tasks, by zone: placement's candidates
+        "placeable": Index(
+            lambda one: ((one.cluster,),) if one.accepts_tasks else (),
+            lambda one: (one.availability_zone, one.instance_id),
+        ),
     },
     tallies={
         # (cluster,) → (instances that are not INACTIVE, CPU units and MiB of those that are ACTIVE or DRAINING)
@@ -207,6 +252,18 @@ SERVICES = Table(
     indexes={
         # (cluster,), (cluster, status) → services by name
         "by_cluster": Index(lambda one: ((one.cluster,), (one.cluster, one.status)), lambda one: (one.name,)),
+        # (cluster,) → services that found no room for a task, the longest waiting first
+        "waiting_for_room": Index(
+            lambda one: ((one.cluster,),) if one.progress.placement_failure is not None else (),
+            lambda one: (
+                one.progress.placement_failure.at if one.progress.placement_failure is not None else 0.0,
+                one.name,
+            ),
+        ),
+        # ("all",) → INACTIVE services, the longest gone first; for retention
+        "inactive": Index(
+            lambda one: (("all",),) if one.status == "INACTIVE" else (), lambda one: (one.inactive_at or 0.0, one.name)
+        ),
     },
     tallies={
         # (cluster,) → services that are not INACTIVE

@@ -117,6 +117,8 @@ class TaskDesired(record.Value, frozen=True, kw_only=True):
     status: Literal["RUNNING", "STOPPED"] = "RUNNING"
     container_instance: str | None = None
     """Its instance's id; None while it waits for capacity."""
+    availability_zone: str | None = None
+    """Its instance's zone; set together with it (`control.placement`: `Placed.desired`)."""
     placed_at: float | None = None
     placement_reason: PlacementReason | None = None
     network_interface: NetworkInterface | None = None
