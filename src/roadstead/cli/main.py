@@ -158,6 +158,14 @@ def logs(
 
 
 @app.command(rich_help_panel="Run")
+def demo(ctx: typer.Context) -> None:
+    """Watch a service of real containers scale out under load and in again: about five minutes, nothing is left."""
+    from roadstead.cli.demo import run as module
+
+    module.run(opened(ctx).out)
+
+
+@app.command(rich_help_panel="Run")
 def env(ctx: typer.Context, as_json: Json = False) -> None:
     """Print the environment variables that point any AWS client here:  eval "$(roadstead env)"."""
     on = opened(ctx, as_json)
@@ -174,6 +182,7 @@ def env(ctx: typer.Context, as_json: Json = False) -> None:
         return
     for name, value in values.items():
         sys.stdout.write(f"export {name}={value}\n")
+    sys.stdout.write("unset AWS_SESSION_TOKEN AWS_PROFILE\n")
 
 
 @app.command(
