@@ -157,6 +157,73 @@ def logs(
     module.show(opened(ctx, as_json), cluster, task, module.Wanted(follow, lines, container, grep))
 
 
+image_app = typer.Typer(no_args_is_help=True, help="Images that tasks can run: pack, load, list, remove.")
+app.add_typer(image_app, name="image", rich_help_panel="Run")
+
+
+@image_app.command("load")
+def image_load(
+    ctx: typer.Context,
+    archive: Annotated[
+        pathlib.Path, typer.Argument(help="A docker or OCI archive (docker save, skopeo copy, buildah).")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Load all images of an archive."""
+    from roadstead.cli import images
+
+    images.load(opened(ctx, as_json), archive)
+
+
+@image_app.command("pack")
+def image_pack(
+    ctx: typer.Context,
+    source: Annotated[pathlib.Path, typer.Argument(help="A directory (it becomes the root) or one static binary.")],
+    tag: Annotated[str, typer.Option("--tag", "-t", help="Name of the image, as task definitions will use it.")],
+    cmd: Annotated[list[str] | None, typer.Option(help="Command, in words as a shell splits them.")] = None,
+    entrypoint: Annotated[list[str] | None, typer.Option(help="Entry point, in words as a shell splits them.")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="NAME=value; may be repeated.")] = None,
+    port: Annotated[list[int] | None, typer.Option(help="A port that it listens on; may be repeated.")] = None,
+    user: Annotated[str, typer.Option(help="uid, uid:gid or names from the image's /etc/passwd.")] = "",
+    workdir: Annotated[str, typer.Option(help="Working directory.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make an OCI image of a directory or a static binary. The same input gives the same digest."""
+    from roadstead.cli import images
+
+    wanted = images.Packing(
+        source=source,
+        tag=tag,
+        command=images.words(cmd),
+        entry_point=images.words(entrypoint),
+        environment=images.variables(env),
+        ports=tuple(port or ()),
+        user=user,
+        working_directory=workdir,
+    )
+    images.pack(opened(ctx, as_json), wanted)
+
+
+@image_app.command("list")
+def image_list(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the images that are here."""
+    from roadstead.cli import images
+
+    images.show_list(opened(ctx, as_json))
+
+
+@image_app.command("remove")
+def image_remove(
+    ctx: typer.Context,
+    names: Annotated[list[str], typer.Argument(help="Names of images.")],
+    as_json: Json = False,
+) -> None:
+    """Remove images; refused while a container uses one."""
+    from roadstead.cli import images
+
+    images.remove(opened(ctx, as_json), names)
+
+
 @app.command(rich_help_panel="Run")
 def demo(ctx: typer.Context) -> None:
     """Watch a service of real containers scale out under load and in again: about five minutes, nothing is left."""

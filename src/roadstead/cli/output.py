@@ -68,11 +68,11 @@ class Output:
         sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
 
     def line(self, text: str | rich.text.Text = "") -> None:
-        self.out.print(text, markup=False)
+        self.out.print(text, markup=False, soft_wrap=True)
 
     def remark(self, text: str) -> None:
         """Something beside the result, on standard error."""
-        self.err.print(text, markup=False)
+        self.err.print(text, markup=False, soft_wrap=True)
 
     def state(self, word: str) -> rich.text.Text:
         """A state with its sign and colour, in ECS's spelling."""
