@@ -191,6 +191,13 @@ def begin_deployment(service: Service, ids: base_ids.Ids, now: float) -> Service
     return msgspec.structs.replace(service, deployments=(fresh, *older), progress=progress)
 
 
+def with_desired_count(service: Service, count: int, now: float) -> Service:
+    """The service with another desired count, which its newest deployment follows; no deployment begins."""
+    newest = msgspec.structs.replace(service.primary, desired_count=count, updated_at=now)
+    spec = msgspec.structs.replace(service.spec, desired_count=count)
+    return msgspec.structs.replace(service, spec=spec, deployments=(newest, *service.deployments[1:]))
+
+
 class ServiceEvent(record.Record, frozen=True, kw_only=True):
     """A line that the service's scheduler says to people (behaviour.md 5.8)."""
 

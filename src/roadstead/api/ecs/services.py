@@ -102,7 +102,7 @@ def update_service(call: operation.Call, view: views.View) -> operation.Reply:
     if params.forceNewDeployment or _rolls_out(before.spec, spec):
         service = services.begin_deployment(service, view.ids, call.now)
     elif spec.desired_count != before.spec.desired_count:
-        service = _with_count(service, spec.desired_count, call.now)
+        service = services.with_desired_count(service, spec.desired_count, call.now)
     draft = plan.Draft(view)
     draft.put(service)
     return _reply(view, service, draft.plan())
@@ -114,16 +114,6 @@ def _rolls_out(before: services.ServiceSpec, after: services.ServiceSpec) -> boo
         before.task_definition != after.task_definition
         or before.network_configuration != after.network_configuration
         or before.monitoring != after.monitoring
-    )
-
-
-def _with_count(service: services.Service, count: int, now: float) -> services.Service:
-    """The service with another desired count, which its newest deployment follows."""
-    newest = msgspec.structs.replace(service.primary, desired_count=count, updated_at=now)
-    return msgspec.structs.replace(
-        service,
-        spec=msgspec.structs.replace(service.spec, desired_count=count),
-        deployments=(newest, *service.deployments[1:]),
     )
 
 
@@ -218,7 +208,7 @@ def delete_service(call: operation.Call, view: views.View) -> operation.Reply:
         running, pending, _ = view.tally(tables.TASKS, "counts", "service", cluster.name, service.name)
         if running or pending:
             raise common.invalid("The service cannot be stopped while deployments are active.")
-    gone = _with_count(service, 0, call.now)
+    gone = services.with_desired_count(service, 0, call.now)
     gone = msgspec.structs.replace(gone, status="DRAINING", force_delete=bool(call.params.force))
     draft = plan.Draft(view)
     draft.put(gone)

@@ -1,0 +1,182 @@
+"""Service auto scaling: from alarms that ask, to the service's desired count (behaviour.md 1.1-1.3, 1.7).
+
+One key is one scalable target. In: the target, its policies with their memory and alarms, the service with its
+counts. Out: the service's desired count, the policies' memory, and activities with cause, reason and numbers. What
+asks is an alarm whose `observed.actions_at` is newer than what its policy has handled; so a pass over unchanged
+records writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from roadstead.control import controller
+from roadstead.control import service_scaling_activities as activities
+from roadstead.control import service_scaling_formula as formula
+from roadstead.model import alarms, scaling, scaling_names, services, tables, tasks
+from roadstead.state import plan, store
+from roadstead.state import view as views
+
+
+def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
+    """One pass over a scalable target: outcomes of earlier scalings, then its bounds, then what its alarms ask."""
+    draft = plan.Draft(view)
+    target = view.get(scaling.ScalableTarget, key)
+    service = _service(view, target) if target is not None else None
+    wake_at = activities.follow(draft, key, service, now)
+    if target is None:
+        return draft.plan(wake_at)
+    if target.enforce_bounds_at is not None:
+        if service is not None:
+            service = _enforce_bounds(draft, target, service, now)
+        draft.put(msgspec.structs.replace(target, enforce_bounds_at=None))
+    if service is not None:
+        _answer_alarms(draft, target, service, now)
+    return draft.plan(plan.earliest(wake_at, activities.deadline(draft)))
+
+
+def _service(view: views.View, target: scaling.ScalableTarget) -> services.Service | None:
+    """The ACTIVE service that the target scales; only then may its capacity be touched (behaviour.md 1.1.5)."""
+    names = scaling_names.service_of(target.resource_id)
+    found = view.get(services.Service, services.service_key(*names)) if names is not None else None
+    return found if found is not None and found.status == "ACTIVE" and found.deployments else None
+
+
+def _set_desired_count(draft: plan.Draft, service: services.Service, count: int, now: float) -> services.Service:
+    """Write the service with another desired count, which its newest deployment follows."""
+    changed = services.with_desired_count(service, count, now)
+    draft.put(changed)
+    return changed
+
+
+def _enforce_bounds(
+    draft: plan.Draft, target: scaling.ScalableTarget, service: services.Service, now: float
+) -> services.Service:
+    """Move the desired count inside the bounds, as RegisterScalableTarget asks for (behaviour.md 1.1.5)."""
+    desired = service.spec.desired_count
+    if desired < target.min_capacity:
+        count, cause = target.min_capacity, f"minimum capacity was set to {target.min_capacity}"
+    elif desired > target.max_capacity:
+        count, cause = target.max_capacity, f"maximum capacity was set to {target.max_capacity}"
+    else:
+        return service
+    numbers = scaling.ScalingNumbers(min_capacity=target.min_capacity, max_capacity=target.max_capacity)
+    activities.record_change(draft, target, cause, desired, count, None, numbers, now)
+    return _set_desired_count(draft, service, count, now)
+
+
+def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: services.Service, now: float) -> None:
+    """Do what the policies' alarms ask for, and remember that it was answered."""
+    policies = list(draft.view.find(tables.SCALING_POLICIES, "by_target", target.key))
+    judged = {policy.policy_name: _judged(draft.view, policy) for policy in policies}
+    if not any(_fired(policy) for policy in judged.values()):
+        return
+    running = draft.view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)[0]
+    situation = formula.Situation(
+        running=running,
+        desired=service.spec.desired_count,
+        minimum=target.min_capacity,
+        maximum=target.max_capacity,
+        deploying=service.primary.rollout_state == "IN_PROGRESS",
+        out_suspended=target.suspended.dynamic_scaling_out,
+        in_suspended=target.suspended.dynamic_scaling_in,
+        policies=tuple(judged.values()),
+    )
+    ruling = formula.rule(situation, now)
+    for policy in policies:
+        memory = _handled(draft.view, policy)
+        if ruling.step is not None:
+            memory = formula.remember(
+                memory,
+                ruling.step,
+                own=policy.policy_name == ruling.step.policy,
+                desired=situation.desired,
+                crediting=formula.in_scale_out_cooldown(judged[policy.policy_name], now),
+                now=now,
+            )
+        draft.put(msgspec.structs.replace(policy, memory=memory))
+    for refused in ruling.refused:
+        activities.record_refusal(draft, target, refused, now)
+    if ruling.step is not None:
+        step = ruling.step
+        cause = activities.alarm_cause(step.alarm, step.policy)
+        activities.record_change(draft, target, cause, situation.desired, step.to, step.policy, step.numbers, now)
+        _set_desired_count(draft, service, step.to, now)
+
+
+def _judged(view: views.View, policy: scaling.ScalingPolicy) -> formula.Policy:
+    """A policy as the formula sees it."""
+    tracking = policy.target_tracking
+    low = None if tracking.disable_scale_in else policy.alarm_low
+    return formula.Policy(
+        name=policy.policy_name,
+        target_value=tracking.target_value,
+        scale_out_cooldown_seconds=tracking.scale_out_cooldown_seconds,
+        scale_in_cooldown_seconds=tracking.scale_in_cooldown_seconds,
+        high=_signal(view, policy, policy.alarm_high),
+        low=_signal(view, policy, low) if low is not None else None,
+        memory=policy.memory,
+    )
+
+
+def _signal(view: views.View, policy: scaling.ScalingPolicy, name: str) -> formula.Signal:
+    """One of the policy's alarms; one that a user has deleted, or taken the action from, asks for nothing."""
+    alarm = view.get(alarms.MetricAlarm, name)
+    if alarm is None:
+        return formula.Signal(alarm=name, value=None, in_alarm=False, fired=False)
+    in_alarm = alarm.observed.state == "ALARM"
+    acts = alarm.spec.actions_enabled and scaling_names.alarm_action(view.scope, policy) in alarm.spec.alarm_actions
+    due = alarm.observed.actions_at
+    handled = policy.memory.handled_evaluation.get(name)
+    fired = in_alarm and acts and due is not None and (handled is None or due > handled)
+    return formula.Signal(alarm=name, value=alarm.observed.newest_value, in_alarm=in_alarm, fired=fired)
+
+
+def _fired(policy: formula.Policy) -> bool:
+    return any(signal is not None and signal.fired for signal in (policy.high, policy.low))
+
+
+def _handled(view: views.View, policy: scaling.ScalingPolicy) -> scaling.PolicyMemory:
+    """The policy's memory with its alarms' present askings in it."""
+    handled: dict[str, float] = {}
+    for name in (policy.alarm_high, policy.alarm_low):
+        alarm = view.get(alarms.MetricAlarm, name) if name is not None else None
+        if alarm is not None and alarm.observed.actions_at is not None:
+            handled[alarm.name] = alarm.observed.actions_at
+    return msgspec.structs.replace(policy.memory, handled_evaluation=handled)
+
+
+def _keys(change: store.Change, view: views.View) -> Iterable[str]:
+    """The targets that a change concerns."""
+    match change.newest:
+        case scaling.ScalableTarget() as target:
+            return (target.key,)
+        case scaling.ScalingPolicy() as policy:
+            return (policy.target_key,)
+        case scaling.ScalingActivity() as activity:
+            return (activity.target_key,) if activity.status in activities.UNFINISHED else ()
+        case alarms.MetricAlarm() as alarm:
+            owner = view.first(tables.SCALING_POLICIES, "by_alarm", alarm.name)
+            return (owner.target_key,) if owner is not None else ()
+        case services.Service() as service:
+            return _if_target(view, service.cluster, service.name)
+        case tasks.Task() as task if task.spec.service is not None:
+            key = scaling_names.service_target_key(task.cluster, task.spec.service)
+            return (key,) if view.size(tables.SCALING_ACTIVITIES, "unfinished", key) else ()
+        case _:
+            return ()
+
+
+def _if_target(view: views.View, cluster: str, service: str) -> Iterable[str]:
+    key = scaling_names.service_target_key(cluster, service)
+    return (key,) if view.get(scaling.ScalableTarget, key) is not None else ()
+
+
+def _all_keys(view: views.View) -> Iterable[str]:
+    return [target.key for target in view.find(tables.SCALABLE_TARGETS, "by_namespace", scaling_names.ECS_NAMESPACE)]
+
+
+CONTROLLER = controller.Controller(name="service_scaling", reconcile=reconcile, keys=_keys, all_keys=_all_keys)
+"""Keys are those of scalable targets."""

@@ -1,0 +1,263 @@
+"""What target tracking decides, from numbers alone (behaviour.md 1.1.7-1.1.8, 1.2.7-1.2.13, 1.3.3, 1.3.4).
+
+In: a `Situation` (counts, bounds, policies with their alarms). Out: a `Ruling`: at most one step, and for each policy
+that asked in vain the reason, with the numbers. No records are read or written here.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Literal
+
+import msgspec
+
+from roadstead.model import scaling
+
+ROUNDING = 10**9
+"""The quotient is rounded to this fraction of 1 before it is rounded up, so that 10 × 30 / 50 gives 6, not 7."""
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a policy's two alarms, as it stands."""
+
+    alarm: str
+    value: float | None
+    """The newest data point of its newest evaluation."""
+    in_alarm: bool
+    fired: bool
+    """Its action is due and not yet acted upon."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """A target tracking policy with its memory and its alarms."""
+
+    name: str
+    target_value: float
+    scale_out_cooldown_seconds: int
+    scale_in_cooldown_seconds: int
+    high: Signal | None
+    low: Signal | None
+    """None with DisableScaleIn: the policy has no say in scaling in."""
+    memory: scaling.PolicyMemory = scaling.PolicyMemory()
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a ruling depends on, but the time."""
+
+    running: int
+    desired: int
+    minimum: int
+    maximum: int
+    deploying: bool = False
+    out_suspended: bool = False
+    in_suspended: bool = False
+    policies: tuple[Policy, ...]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of the desired count."""
+
+    policy: str
+    alarm: str
+    direction: Literal["out", "in"]
+    to: int
+    numbers: scaling.ScalingNumbers
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy asked for a change, and nothing changes."""
+
+    policy: str
+    alarm: str
+    reason: scaling.NotScaledReason
+    numbers: scaling.ScalingNumbers
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done, and what isn't, and why."""
+
+    step: Step | None = None
+    refused: tuple[Refused, ...] = ()
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """What one policy asks for."""
+
+    policy: Policy
+    signal: Signal
+    proposed: int
+    bounded: int
+    numbers: scaling.ScalingNumbers
+
+
+def quotient(running: int, value: float, target_value: float) -> Fraction:
+    """running × value / target, exact but for the rounding named above."""
+    exact = Fraction(value) * running / Fraction(target_value)
+    return Fraction(round(exact * ROUNDING), ROUNDING)
+
+
+def propose(running: int, value: float, target_value: float) -> int:
+    """The count that the metric asks for (behaviour.md 1.3.3), before the bounds. `target_value` is above 0."""
+    if running == 0:
+        return 1 if value > target_value else 0
+    return max(0, math.ceil(quotient(running, value, target_value)))
+
+
+def formula_text(running: int, value: float, target_value: float) -> str:
+    """How `propose` came to its result: `ceil(4 × 78.1 / 60) = 6`."""
+    proposed = propose(running, value, target_value)
+    if running == 0:
+        relation = "is above" if value > target_value else "is not above"
+        return f"no task runs, and {value:.10g} {relation} {target_value:.10g}: {proposed}"
+    return f"ceil({running} × {value:.10g} / {target_value:.10g}) = {proposed}"
+
+
+def in_scale_out_cooldown(policy: Policy, now: float) -> bool:
+    """Whether the policy's newest scale-out still counts as on its way (behaviour.md 1.3.4)."""
+    memory = policy.memory
+    return (
+        memory.out_at is not None
+        and now < memory.out_at + policy.scale_out_cooldown_seconds
+        and memory.out_to > memory.out_from
+    )
+
+
+def in_scale_in_cooldown(policy: Policy, now: float) -> bool:
+    """Whether the policy's newest scale-in still blocks the next (behaviour.md 1.3.4)."""
+    return policy.memory.in_at is not None and now < policy.memory.in_at + policy.scale_in_cooldown_seconds
+
+
+def rule(situation: Situation, now: float) -> Ruling:
+    """Scaling out goes before scaling in; the largest resulting capacity wins (behaviour.md 1.2.7, 1.2.8)."""
+    out = _rule_out(situation, now)
+    if out.step is not None:
+        return out
+    inward = _rule_in(situation, now)
+    return Ruling(step=inward.step, refused=(*out.refused, *inward.refused))
+
+
+def _candidate(situation: Situation, policy: Policy, signal: Signal) -> Candidate | None:
+    """What the policy asks for; None without a data point to compute with."""
+    value = signal.value
+    if value is None or not math.isfinite(value):
+        return None
+    proposed = propose(situation.running, value, policy.target_value)
+    bounded = min(max(proposed, situation.minimum), situation.maximum)
+    numbers = scaling.ScalingNumbers(
+        metric_value=value,
+        target_value=policy.target_value,
+        capacity=situation.running,
+        proposed=proposed,
+        bounded=bounded,
+        min_capacity=situation.minimum,
+        max_capacity=situation.maximum,
+        formula=formula_text(situation.running, value, policy.target_value),
+    )
+    return Candidate(policy, signal, proposed, bounded, numbers)
+
+
+def _refused(candidate: Candidate, reason: scaling.NotScaledReason) -> Refused:
+    return Refused(policy=candidate.policy.name, alarm=candidate.signal.alarm, reason=reason, numbers=candidate.numbers)
+
+
+def _rule_out(situation: Situation, now: float) -> Ruling:
+    if situation.out_suspended:
+        return Ruling()
+    wanted: list[Candidate] = []
+    refused: list[Refused] = []
+    for policy in situation.policies:
+        if policy.high is None or not policy.high.fired:
+            continue
+        candidate = _candidate(situation, policy, policy.high)
+        if candidate is None:
+            continue
+        if in_scale_out_cooldown(policy, now) and candidate.bounded <= policy.memory.out_to:
+            continue  # what it asked for is on its way
+        if candidate.bounded > situation.desired:
+            wanted.append(candidate)
+        elif situation.desired >= situation.maximum:
+            reason = scaling.NotScaledReason(code="AlreadyAtMaxCapacity", max_capacity=situation.maximum)
+            refused.append(_refused(candidate, reason))
+        else:
+            refused.append(_refused(candidate, _already_there(situation)))
+    if not wanted:
+        return Ruling(refused=tuple(refused))
+    return Ruling(step=_step(max(wanted, key=_size), "out"))
+
+
+def _size(candidate: Candidate) -> int:
+    return candidate.bounded
+
+
+def _already_there(situation: Situation) -> scaling.NotScaledReason:
+    return scaling.NotScaledReason(code="AlreadyAtDesiredCapacity", current_capacity=situation.desired)
+
+
+def _step(candidate: Candidate, direction: Literal["out", "in"], to: int | None = None) -> Step:
+    return Step(
+        policy=candidate.policy.name,
+        alarm=candidate.signal.alarm,
+        direction=direction,
+        to=candidate.bounded if to is None else to,
+        numbers=candidate.numbers,
+    )
+
+
+def _rule_in(situation: Situation, now: float) -> Ruling:
+    """Every policy that may scale in must be ready to; the largest of their candidates is applied."""
+    if situation.in_suspended:
+        return Ruling()
+    voters = [(policy, policy.low) for policy in situation.policies if policy.low is not None]
+    if not any(low.fired for _, low in voters):
+        return Ruling()
+    candidates: list[Candidate] = []
+    for policy, low in voters:
+        candidate = _candidate(situation, policy, low) if low.in_alarm else None
+        if candidate is None or in_scale_in_cooldown(policy, now):
+            return Ruling()
+        candidates.append(candidate)
+    winner = max(candidates, key=_size)
+    if winner.bounded >= situation.desired:
+        if situation.desired <= situation.minimum:
+            reason = scaling.NotScaledReason(code="AlreadyAtMinCapacity", min_capacity=situation.minimum)
+        else:
+            reason = _already_there(situation)
+        return Ruling(refused=(_refused(winner, reason),))
+    if situation.deploying:
+        blocked = scaling.NotScaledReason(code="TargetServicePutResourceAsUnscalable")
+        return Ruling(refused=(_refused(winner, blocked),))
+    if not _would_flap(situation, winner.bounded):
+        return Ruling(step=_step(winner, "in"))
+    if situation.desired > situation.maximum:
+        return Ruling(step=_step(winner, "in", situation.maximum))  # first to the maximum (behaviour.md 1.1.8)
+    flapping = scaling.NotScaledReason(code="AutoScalingAnticipatedFlapping")
+    return Ruling(refused=(_refused(winner, flapping),))
+
+
+def _would_flap(situation: Situation, count: int) -> bool:
+    """Whether `count` tasks would be over some policy's target, so that it would scale out again."""
+    for policy in situation.policies:
+        signal = policy.low or policy.high
+        if signal is None or signal.value is None or not math.isfinite(signal.value):
+            continue
+        if quotient(situation.running, signal.value, policy.target_value) > count:
+            return True
+    return False
+
+
+def remember(
+    memory: scaling.PolicyMemory, step: Step, *, own: bool, desired: int, crediting: bool, now: float
+) -> scaling.PolicyMemory:
+    """A policy's memory after a step: its own, or another policy's of the same target (behaviour.md 1.3.4).
+
+    `desired` is the count before the step; `crediting` whether the policy's scale-out cooldown was still running. A
+    scale-out ends every scale-in cooldown; a scale-in takes away what earlier scale-outs are credited with.
+    """
+    if step.direction == "in":
+        return msgspec.structs.replace(memory, out_at=None, out_from=0, out_to=0, in_at=now if own else memory.in_at)
+    if not own:
+        return msgspec.structs.replace(memory, in_at=None)
+    return msgspec.structs.replace(
+        memory, out_at=now, out_from=memory.out_from if crediting else desired, out_to=step.to, in_at=None
+    )

@@ -1,0 +1,38 @@
+"""The names of Application Auto Scaling's things: targets, policies, the alarms' action (behaviour.md 1.1, 1.2)."""
+
+from __future__ import annotations
+
+from roadstead.base import scope as base_scope
+from roadstead.model import scaling
+
+ECS_NAMESPACE = "ecs"
+ECS_DIMENSION = "ecs:service:DesiredCount"
+
+
+def service_target_key(cluster: str, service: str) -> str:
+    """The key of an ECS service's scalable target."""
+    return scaling.target_key(ECS_NAMESPACE, f"service/{cluster}/{service}", ECS_DIMENSION)
+
+
+def service_of(resource_id: str) -> tuple[str, str] | None:
+    """(cluster, service) of `service/<cluster>/<service>`; None where the text is none."""
+    parts = resource_id.split("/")
+    if len(parts) != 3 or parts[0] != "service" or not all(parts):
+        return None
+    return parts[1], parts[2]
+
+
+def target_arn(scope: base_scope.Scope, target: scaling.ScalableTarget) -> str:
+    """`arn:aws:application-autoscaling:region:account:scalable-target/<id>`."""
+    return scope.arn("application-autoscaling", f"scalable-target/{target.target_id}")
+
+
+def policy_arn(scope: base_scope.Scope, policy: scaling.ScalingPolicy) -> str:
+    """`arn:aws:autoscaling:region:account:scalingPolicy:<uuid>:resource/ecs/service/<cluster>/<service>:policyName/<name>`."""
+    resource = f"resource/{policy.namespace}/{policy.resource_id}"
+    return scope.arn("autoscaling", f"scalingPolicy:{policy.policy_id}:{resource}:policyName/{policy.policy_name}")
+
+
+def alarm_action(scope: base_scope.Scope, policy: scaling.ScalingPolicy) -> str:
+    """The action that a target tracking policy puts on its own alarms: its ARN and `createdBy/<uuid>`."""
+    return f"{policy_arn(scope, policy)}:createdBy/{policy.created_by_id}"
