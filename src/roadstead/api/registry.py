@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from roadstead.api import operation, sts
-from roadstead.api.ecs import clusters, services, task_definitions
+from roadstead.api.ecs import (
+    agent,
+    clusters,
+    container_instances,
+    run_task,
+    services,
+    task_definitions,
+    tasks,
+)
 
 _TABLES: tuple[tuple[operation.Operation, ...], ...] = (
     clusters.OPERATIONS,
     task_definitions.OPERATIONS,
     services.OPERATIONS,
+    run_task.OPERATIONS,
+    tasks.OPERATIONS,
+    container_instances.OPERATIONS,
+    agent.OPERATIONS,
     sts.OPERATIONS,
 )
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from roadstead.app import settings
+from roadstead.app import explaining, settings
 from roadstead.base import errors
 from roadstead.engine import committer
 from roadstead.gateway import local
@@ -30,7 +30,10 @@ def reads(chosen: settings.Settings, version: str, durability: committer.Committ
             "pid": os.getpid(),
         }
 
-    return (local.Read(name="health", read=health, is_signed=False),)
+    return (
+        local.Read(name="health", read=health, is_signed=False),
+        local.Read(name="explain", read=explaining.explain),
+    )
 
 
 def actions(chosen: settings.Settings, reset: Callable[[], Awaitable[Any]]) -> tuple[local.Action, ...]:

@@ -18,6 +18,8 @@ KEEP_ALIVE_SECONDS = 75
 """How long an idle connection is kept; boto3 and the AWS CLI keep theirs."""
 STOP_SECONDS_MAX = 5
 """How long requests in flight are waited for when the server stops."""
+DATE_SECONDS = 1.0
+"""How often the date header is renewed."""
 WEBSOCKET_FRAME_BYTES_MAX = 4 * 1024 * 1024
 """The longest frame an agent may send (agent-protocol.md 4: theirs are up to 1 MiB)."""
 
@@ -42,9 +44,20 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's server, which leaves signals to the composition root and sleeps until it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ends = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # signals are the composition root's
+        yield
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # 0: have the date header renewed
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ends.wait(), DATE_SECONDS)
 
 
 class Listener:
@@ -62,6 +75,7 @@ class Listener:
             lifespan="off",
             interface="asgi3",
             log_config=None,
+            log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -83,6 +97,7 @@ class Listener:
     async def stop(self) -> None:
         """Take no more connections, end those that are open."""
         self._server.should_exit = True
+        self._server.ends.set()
         if self._task is not None:
             await self._task
         self._socket.close()

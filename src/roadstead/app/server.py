@@ -90,7 +90,7 @@ class Server:
 
     async def _start(self) -> None:
         chosen = self.settings
-        kept = self._open_journal()
+        kept = self.journal = self._open_journal()
         self.keys = keys.load_or_make(chosen.credentials_path)
         self._load(kept)
         self.committer = committer.Committer(self.store, kept, self._on_journal_failure)
@@ -103,9 +103,10 @@ class Server:
         host = chosen.host if chosen.host not in ("0.0.0.0", "::") else "127.0.0.1"
         shown = f"[{host}]" if ":" in host else host
         self.endpoint = f"http://{shown}:{bound.getsockname()[1]}"
-        front = listener.Listener(self._front_door(self.keys), bound)
-        self._clean.push_async_callback(front.stop)
-        await front.start()
+        self.front = self._front_door(self.keys)
+        listening = listener.Listener(self.front, bound)
+        self._clean.push_async_callback(listening.stop)
+        await listening.start()
         self.engine.start()
         self._expire()
         self._clean.callback(self._stop_expiry)
