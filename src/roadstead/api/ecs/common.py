@@ -48,6 +48,11 @@ def cluster_not_found(code: str = "ClusterNotFoundException") -> errors.Refusal:
     return errors.Refusal(code, "Cluster not found.")
 
 
+def service_not_found() -> errors.Refusal:
+    """What AWS says of an unknown service."""
+    return errors.Refusal("ServiceNotFoundException", "Service not found.")
+
+
 # ---------------------------------------------------------------------------------------------- finding
 
 
@@ -74,7 +79,7 @@ def find_service(view: views.View, cluster: str, text: str) -> services.Service:
     name = names.id_in_cluster(view.scope, "service", cluster, text)
     found = view.get(services.Service, services.service_key(cluster, name)) if name else None
     if found is None:
-        raise errors.Refusal("ServiceNotFoundException", "Service not found.")
+        raise service_not_found()
     return found
 
 
