@@ -87,9 +87,14 @@ class Stage:
         self.alarms: dict[str, float] = {}
         self._unsent: list[api.TaskStateChange] = []
 
-    def restart_agent(self, *, down_seconds: float = 0.0) -> None:
-        """kill -9 the agent, let the host go on for a while, and start it again from what was saved."""
+    def restart_agent(self, *, down_seconds: float = 0.0, verbs_finish: bool = False) -> None:
+        """kill -9 the agent, let the host go on for a while, and start it again from what was saved.
+
+        `verbs_finish`: what it had asked for goes on without it, as a child process would.
+        """
         timeline = self.engine.timeline
+        if not verbs_finish:
+            self.host.forget_verbs()
         self.host.advance(self.now + down_seconds)
         self.now += down_seconds
         self._begin()

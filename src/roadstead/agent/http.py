@@ -33,8 +33,13 @@ class _Reading:
     """Collects one response: the callbacks of httptools' parser."""
 
     def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
         self.body = bytearray()
         self.complete = False
+        self.keep = False
+
+    def on_headers_complete(self) -> None:
+        self.keep = self.parser.should_keep_alive()  # only here: once the message is complete it says no
 
     def on_body(self, data: bytes) -> None:
         self.body += data
@@ -115,7 +120,6 @@ class _Stale(Exception):
 
 async def _ask(connection: _Connection, raw: bytes) -> tuple[Response, bool]:
     reading = _Reading()
-    parser = httptools.HttpResponseParser(reading)
     received = False
     while not reading.complete:
         try:
@@ -131,8 +135,8 @@ async def _ask(connection: _Connection, raw: bytes) -> tuple[Response, bool]:
                 raise _Stale
             raise HttpProblem("the server closed the connection before it had answered")
         received = True
-        parser.feed_data(data)
-    return Response(parser.get_status_code(), bytes(reading.body)), parser.should_keep_alive()
+        reading.parser.feed_data(data)
+    return Response(reading.parser.get_status_code(), bytes(reading.body)), reading.keep
 
 
 async def _close(connection: _Connection) -> None:

@@ -69,6 +69,8 @@ class TaskState(msgspec.Struct, kw_only=True):
     containers: list[ContainerState] = msgspec.field(default_factory=list)
     interfaces: tuple[acs_tasks.ElasticNetworkInterface, ...] = ()
     sandbox: lifecycle.SandboxStatus = "NONE"
+    sandbox_asked: bool = False
+    """The runtime may hold something of it that must be removed, also where an agent was killed while it was made."""
     running_at: float | None = None
     """When all essential containers had been started."""
     stopping: bool = False

@@ -198,6 +198,11 @@ class SimulatedHost:
         if container is not None and container.status == "running":
             self._push(now, _End(container_id, container.run, exit_code))
 
+    def forget_verbs(self) -> None:
+        """A fault: the agent that had asked for verbs was killed, so what was not done won't be. Containers go on."""
+        self._queue = [each for each in self._queue if isinstance(each[2], _End)]
+        heapq.heapify(self._queue)
+
     def reboot(self) -> None:
         """A fault: the host loses all that runs and all that is on its way; images stay."""
         self._sandboxes.clear()

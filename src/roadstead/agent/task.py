@@ -189,6 +189,7 @@ class Task:
             state.reason, state.stopping = f"ResourceInitializationError: {problem}", True
             return
         state.sandbox = "MAKING"
+        state.sandbox_asked = True
         out.append(instructions.CreateSandbox(spec=spec))
 
     def _create(self, container: containers.Container, out: containers.Out) -> None:
@@ -219,7 +220,7 @@ class Task:
         state = self.state
         if state.status == "ENDED" and not state.cleaning and state.cleanup_at is None:
             made = tuple(each.state.container_id for each in self.containers if each.state.created)
-            if not made and state.sandbox == "NONE":
+            if not made and not state.sandbox_asked:
                 self._climb("CLEANED")
                 return
             self._ask_clean_up(made, out)
