@@ -46,17 +46,18 @@ class AlarmObserved(record.Value, frozen=True, kw_only=True):
     state_transitioned_at: float
     """When the state last changed to another."""
     evaluated_at: float | None = None
-    """Newest evaluation, whether it changed anything or not."""
+    """Newest evaluation that was worth a record: one that finds the same state and as many breaching data points as the
+    last one, with no actions to run, writes nothing."""
     breaching_datapoints: int = 0
     newest_value: float | None = None
-    """Newest data point of that evaluation: what target tracking computes with."""
+    """Newest data point of that evaluation. It is always fresh when `actions_at` is: what target tracking computes with."""
     newest_value_at: float | None = None
     forced_at: float | None = None
     """When SetAlarmState set the state; None again after the next evaluation."""
     actions_at: float | None = None
-    """When the actions of the present state were last due: at the transition, then at each repeat (behaviour.md 2.6.4).
+    """When the scaling actions of the present state last ran: at the transition, then at each repeat (behaviour.md 2.6.4).
 
-    `control.service_scaling` acts on each new value."""
+    None while that state has none, or ActionsEnabled is false. `control.service_scaling` acts on each new value."""
 
 
 class MetricAlarm(record.Record, frozen=True, kw_only=True):

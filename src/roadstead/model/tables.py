@@ -167,7 +167,15 @@ TASKS = Table(
             lambda task: ((task.cluster,),) if task.should_run and task.desired.container_instance is None else (),
             lambda task: (task.created_at, task.task_id),
         ),
-        # () → STOPPED tasks in the order in which they stopped, for retention
+        # (cluster,) → live tasks that should stop and never had an instance
+        "stopping_unplaced": Index(
+            lambda task: (
+                ((task.cluster,),)
+                if task.is_live and task.desired.status == "STOPPED" and task.desired.container_instance is None
+                else ()
+            )
+        ),
+        # ("all",) → STOPPED tasks in the order in which they stopped, for retention
         "stopped": Index(
             lambda task: () if task.is_live else (("all",),),
             lambda task: (task.observed.stopped_at or 0.0, task.task_id),
@@ -231,6 +239,11 @@ CONTAINER_INSTANCES = Table(
         "placeable": Index(
             lambda one: ((one.cluster,),) if one.accepts_tasks else (),
             lambda one: (one.availability_zone, one.instance_id),
+        ),
+        # ("all",) → INACTIVE instances, for retention
+        "inactive": Index(
+            lambda one: (("all",),) if one.status == "INACTIVE" else (),
+            lambda one: (one.inactive_at or 0.0, one.instance_id),
         ),
     },
     tallies={
@@ -328,6 +341,10 @@ ALARM_HISTORY = Table(
         # ("all",) and (alarm name,) → items, oldest first
         "by_alarm": Index(
             lambda one: (("all",), ("alarm", one.alarm_name)), lambda one: (one.timestamp, one.number, one.item_id)
+        ),
+        # ("all",) and ("alarm", alarm name) → items, newest first
+        "newest_first": Index(
+            lambda one: (("all",), ("alarm", one.alarm_name)), lambda one: (-one.timestamp, -one.number, one.item_id)
         ),
     },
 )

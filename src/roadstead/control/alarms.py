@@ -1,0 +1,242 @@
+"""Evaluates metric alarms, writes their state, and runs the actions of it (behaviour.md 2.6.2-2.6.4).
+
+In: alarm records, the time series, the time. Out: an alarm's observed state, items of its history, and `actions_at`,
+which tells `control.service_scaling` to act. The verdict itself is `signals.alarm_evaluation`'s.
+
+What is written, and what is not. An alarm is looked at at each of its evaluation times (every 10 s, minute or hour),
+but a look that finds the same state and the same number of breaching data points as the last one writes nothing:
+ten thousand quiet alarms cost no journal writes. So `evaluated_at`, `breaching_datapoints` and `newest_value` are those
+of the newest evaluation that was worth a record; whenever actions are run, the newest value is written with them.
+
+A restart changes no decision: all that one depends on (state, `actions_at`, `forced_at`, the data) is durable. An
+evaluation that was missed while nothing ran is made up for once, at the start, with the data of that moment.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable
+from typing import cast
+
+import msgspec
+
+from roadstead.control import alarms_history, controller
+from roadstead.model import alarms, tables
+from roadstead.signals import alarm_evaluation, alarm_reasons, metrics, percentiles
+from roadstead.state import plan, store
+from roadstead.state import view as views
+
+REPEAT_SECONDS = 60
+"""How often scaling actions are repeated while the state lasts (behaviour.md 2.6.4)."""
+FINE_REPEAT_SECONDS = 20
+"""The same for alarms with a period of 20 s: what high-resolution target tracking needs."""
+FINE_REPEAT_PERIOD_SECONDS = 20
+SCALING_ACTION = "arn:aws:autoscaling:"
+"""How the actions begin that are repeated; behind the account comes `scalingPolicy:`."""
+REASON_CHARACTERS_MAX = 1023
+REASON_DATA_CHARACTERS_MAX = 4000
+"""The longest StateReason and StateReasonData (AWS's model)."""
+EVALUATIONS_PER_SECOND = 2000
+"""Where there are more alarms than this by half, their evaluations are spread, at this rate."""
+SPREAD_SHARE_MAX = 0.25
+"""Over which share of the evaluation interval they are spread at most."""
+
+
+def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
+    """Evaluate the alarm called `key` if that is due, run its actions if they are, and wake at the next evaluation."""
+    alarm = view.get(alarms.MetricAlarm, key)
+    if alarm is None:
+        return plan.NOTHING
+    seen = alarm.observed
+    look = None if _is_evaluated(alarm, now) else _Look(view, alarm, now)
+    state = seen.state if look is None else look.verdict.state
+    runs = _actions_due(alarm, state, now)
+    is_news = look is not None and (
+        state != seen.state or look.verdict.breaching != seen.breaching_datapoints or seen.forced_at is not None
+    )
+    if not runs and not is_news:
+        return plan.Plan(wake_at=_wake_at(view, alarm, seen.actions_at, now))
+    after = seen if look is None else look.observed(seen)
+    if runs:
+        after = _with_actions(view, alarm, after, look, now)
+    draft = plan.Draft(view)
+    draft.put(msgspec.structs.replace(alarm, observed=after))
+    if state != seen.state:
+        draft.put(alarms_history.state_update(view.ids.uuid(), alarm.name, seen, after))
+    if runs and (state != seen.state or seen.actions_at is None):
+        for action in _scaling_actions(alarm.spec, state):
+            draft.put(alarms_history.action(view.ids.uuid(), alarm.name, action, after, now))
+    return draft.plan(_wake_at(view, alarm, after.actions_at, now))
+
+
+# -- evaluating
+
+
+def rule_of(spec: alarms.AlarmSpec) -> alarm_evaluation.Rule:
+    """The alarm's configuration as the evaluation wants it."""
+    extended = percentiles.parse(spec.extended_statistic) if spec.extended_statistic is not None else None
+    missing = cast(alarm_evaluation.Missing, spec.treat_missing_data or "missing")
+    return alarm_evaluation.Rule(
+        period_seconds=spec.period_seconds,
+        evaluation_periods=spec.evaluation_periods,
+        comparison=cast(alarm_evaluation.Comparison, spec.comparison_operator),
+        threshold=spec.threshold,
+        datapoints_to_alarm=spec.datapoints_to_alarm,
+        treat_missing=alarm_evaluation.treatment(missing, spec.namespace),
+        percentile=extended.high if extended is not None and extended.kind == "p" else None,
+        ignores_few_samples=spec.evaluate_low_sample_count_percentile == "ignore",
+    )
+
+
+class _Look:
+    """One evaluation: what was read, and the verdict."""
+
+    def __init__(self, view: views.View, alarm: alarms.MetricAlarm, now: float) -> None:
+        spec = alarm.spec
+        self.now = now
+        self.spec = spec
+        self.rule = rule_of(spec)
+        self.span = alarm_evaluation.window(self.rule, now)
+        self.statistic = spec.extended_statistic or spec.statistic or "Average"
+        name = self.statistic
+        read = view.signals.statistics(
+            metrics.Metric(spec.namespace, spec.metric_name, spec.dimensions),
+            spec.unit,
+            self.span.start,
+            self.span.end,
+            spec.period_seconds,
+            (name, "SampleCount"),
+            now,
+        )
+        figures = [(one.timestamp, one.values[name], one.values["SampleCount"]) for one in read if name in one.values]
+        points = alarm_evaluation.datapoints(self.span, figures)
+        self.verdict = alarm_evaluation.evaluate(self.rule, points, alarm.observed.state)
+
+    @property
+    def newest(self) -> alarm_evaluation.Datapoint | None:
+        """The newest data point that there is."""
+        return self.verdict.used[0] if self.verdict.used else None
+
+    def observed(self, before: alarms.AlarmObserved) -> alarms.AlarmObserved:
+        """The alarm's state after this evaluation; reason and moments change only where the state does."""
+        newest = self.newest
+        after = msgspec.structs.replace(
+            before,
+            evaluated_at=self.now,
+            forced_at=None,
+            breaching_datapoints=self.verdict.breaching,
+            newest_value=newest.value if newest is not None else None,
+            newest_value_at=newest.timestamp if newest is not None else None,
+        )
+        if self.verdict.state == before.state:
+            return after
+        data = alarm_reasons.describe_data(
+            self.rule, self.verdict, self.span, statistic=self.statistic, unit=self.spec.unit, now=self.now
+        )
+        return msgspec.structs.replace(
+            after,
+            state=self.verdict.state,
+            reason=alarms_history.cut(alarm_reasons.describe(self.rule, self.verdict), REASON_CHARACTERS_MAX),
+            reason_data=alarms_history.fit_reason_data(data, REASON_DATA_CHARACTERS_MAX),
+            state_updated_at=self.now,
+            state_transitioned_at=self.now,
+            actions_at=None,
+        )
+
+
+def _interval(spec: alarms.AlarmSpec) -> int:
+    return alarm_evaluation.evaluation_interval(spec.period_seconds, spec.evaluation_periods)
+
+
+def _is_evaluated(alarm: alarms.MetricAlarm, now: float) -> bool:
+    """Whether nothing is to be evaluated before the next evaluation time."""
+    seen = alarm.observed
+    interval = _interval(alarm.spec)
+    mark = math.floor(now / interval)
+    if seen.forced_at is not None:
+        return math.floor(seen.forced_at / interval) == mark  # SetAlarmState holds until the next evaluation
+    if seen.evaluated_at is None or seen.evaluated_at <= alarm.spec_updated_at:
+        return False  # never, or with another configuration
+    return math.floor(seen.evaluated_at / interval) == mark
+
+
+def _wake_at(view: views.View, alarm: alarms.MetricAlarm, actions_at: float | None, now: float) -> float:
+    spec = alarm.spec
+    interval = _interval(spec)
+    at = alarm_evaluation.next_evaluation_at(spec.period_seconds, spec.evaluation_periods, now)
+    count = view.size(tables.ALARMS, "listing", "all")
+    if 2 * count > EVALUATIONS_PER_SECOND:
+        spread_seconds = min(count / EVALUATIONS_PER_SECOND, interval * SPREAD_SHARE_MAX)
+        at += zlib.crc32(alarm.name.encode()) / 2**32 * spread_seconds
+    repeat = _repeat_seconds(spec)
+    if interval <= repeat or actions_at is None:
+        return at
+    return min(at, max(_whole(now, repeat), _whole(actions_at, repeat)) + repeat)
+
+
+# -- actions
+
+
+def _whole(moment: float, seconds: int) -> float:
+    return float(math.floor(moment / seconds) * seconds)
+
+
+def _repeat_seconds(spec: alarms.AlarmSpec) -> int:
+    return FINE_REPEAT_SECONDS if spec.period_seconds == FINE_REPEAT_PERIOD_SECONDS else REPEAT_SECONDS
+
+
+def _scaling_actions(spec: alarms.AlarmSpec, state: alarms.AlarmState) -> tuple[str, ...]:
+    match state:
+        case "ALARM":
+            actions = spec.alarm_actions
+        case "OK":
+            actions = spec.ok_actions
+        case "INSUFFICIENT_DATA":
+            actions = spec.insufficient_data_actions
+    return tuple(action for action in actions if action.startswith(SCALING_ACTION)) if actions else ()
+
+
+def _actions_due(alarm: alarms.MetricAlarm, state: alarms.AlarmState, now: float) -> bool:
+    """Whether the actions of `state` are to be run now: because it is new, or because it lasts."""
+    spec, last = alarm.spec, alarm.observed.actions_at
+    if not spec.actions_enabled or not _scaling_actions(spec, state):
+        return False
+    if state != alarm.observed.state or last is None:
+        return True
+    # Counted in evaluation times, not from moment to moment: else one late look would put off all that follow.
+    repeat = _repeat_seconds(spec)
+    step = min(_interval(spec), repeat)
+    return _whole(now, step) >= _whole(last, step) + repeat
+
+
+def _with_actions(
+    view: views.View, alarm: alarms.MetricAlarm, after: alarms.AlarmObserved, look: _Look | None, now: float
+) -> alarms.AlarmObserved:
+    """With the actions run at `now`, and the newest value that they are to count with."""
+    if look is None and after.forced_at is not None:
+        told = alarms_history.newest_told(after.reason_data)
+        if told is not None:
+            return msgspec.structs.replace(after, actions_at=now, newest_value=told, newest_value_at=after.forced_at)
+        newest = _Look(view, alarm, now).newest
+        after = msgspec.structs.replace(
+            after,
+            newest_value=newest.value if newest is not None else None,
+            newest_value_at=newest.timestamp if newest is not None else None,
+        )
+    return msgspec.structs.replace(after, actions_at=now)
+
+
+# -- for the engine
+
+
+def _keys(change: store.Change, _view: views.View) -> Iterable[str]:
+    return (change.key,) if change.table == tables.ALARMS.name else ()
+
+
+def _all_keys(view: views.View) -> Iterable[str]:
+    return [alarm.name for alarm in view.find(tables.ALARMS, "listing", "all")]
+
+
+CONTROLLER = controller.Controller(name="alarms", reconcile=reconcile, keys=_keys, all_keys=_all_keys)
+"""Keyed by the alarm's name. Data points wake nothing: time does."""

@@ -1,0 +1,190 @@
+"""The items of an alarm's history: what changed, in the words and the JSON of DescribeAlarmHistory.
+
+Used by whoever writes an alarm: `control.alarms`, and the operations that put, set and delete one. Item ids are given
+by the caller (`view.ids.uuid()`); nothing is looked up here.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from roadstead.base import scope as scopes
+from roadstead.model import alarms
+
+DATA_CHARACTERS_MAX = 4095
+SUMMARY_CHARACTERS_MAX = 255
+"""The longest HistoryData and HistorySummary (AWS's model)."""
+
+# Items of one moment in the order in which they came about.
+_CONFIGURATION, _STATE, _ACTION = 0, 1, 2
+
+
+def alarm_arn(scope: scopes.Scope, name: str) -> str:
+    """The ARN of the alarm called `name`."""
+    return scope.arn("cloudwatch", f"alarm:{name}")
+
+
+def cut(text: str, characters_max: int) -> str:
+    """The text, or as much of it as fits with `...` behind it."""
+    return text if len(text) <= characters_max else text[: characters_max - 3] + "..."
+
+
+def fit_reason_data(text: str, characters_max: int) -> str:
+    """StateReasonData with so many of its newest data points that it fits."""
+    if len(text) <= characters_max:
+        return text
+    data: dict[str, Any] = msgspec.json.decode(text)
+    while len(text) > characters_max:
+        evaluated = data.get("evaluatedDatapoints", [])
+        data["evaluatedDatapoints"] = evaluated[: len(evaluated) // 2]
+        if not evaluated:
+            recent = data.get("recentDatapoints", [])
+            if not recent:
+                break
+            data["recentDatapoints"] = recent[len(recent) - len(recent) // 2 :]
+        text = msgspec.json.encode(data).decode()
+    return text
+
+
+def newest_told(reason_data: str | None) -> float | None:
+    """The newest of `recentDatapoints` in the StateReasonData that SetAlarmState was given; None where it has none.
+
+    AWS: an alarm with scaling actions needs it "to enable the policy to take the correct action".
+    """
+    if reason_data is None:
+        return None
+    try:
+        data = msgspec.json.decode(reason_data)
+    except msgspec.DecodeError:
+        return None
+    recent = data.get("recentDatapoints") if isinstance(data, dict) else None
+    newest = recent[-1] if isinstance(recent, list) and recent else None
+    return float(newest) if isinstance(newest, int | float) and not isinstance(newest, bool) else None
+
+
+def state_update(
+    item_id: str, alarm_name: str, before: alarms.AlarmObserved, after: alarms.AlarmObserved
+) -> alarms.AlarmHistoryItem:
+    """`Alarm updated from OK to ALARM`, with both states' reasons."""
+    old, new = _state(before), _state(after)
+    bare_old = {name: value for name, value in old.items() if name != "stateReasonData"}
+    bare_new = {name: value for name, value in new.items() if name != "stateReasonData"}
+    data = _fitting(
+        {"version": "1.0", "oldState": old, "newState": new},
+        {"version": "1.0", "oldState": bare_old, "newState": new},
+        {"version": "1.0", "oldState": bare_old, "newState": bare_new},
+        {"version": "1.0", "newState": bare_new},
+    )
+    return alarms.AlarmHistoryItem(
+        item_id=item_id,
+        alarm_name=alarm_name,
+        timestamp=after.state_updated_at,
+        number=_STATE,
+        type="StateUpdate",
+        summary=f"Alarm updated from {before.state} to {after.state}",
+        data=data,
+    )
+
+
+def _state(observed: alarms.AlarmObserved) -> dict[str, Any]:
+    state: dict[str, Any] = {"stateValue": observed.state, "stateReason": observed.reason}
+    if observed.reason_data is not None:
+        try:
+            state["stateReasonData"] = msgspec.json.decode(observed.reason_data)
+        except msgspec.DecodeError:
+            state["stateReasonData"] = observed.reason_data
+    return state
+
+
+def action(
+    item_id: str, alarm_name: str, action_arn: str, observed: alarms.AlarmObserved, now: float
+) -> alarms.AlarmHistoryItem:
+    """`Successfully executed action arn:…`: written once a state, not at each repeat."""
+    data = {
+        "version": "1.0",
+        "actionState": "Succeeded",
+        "stateUpdateTimestamp": int(observed.state_updated_at * 1000),
+        "notificationResource": action_arn,
+    }
+    return alarms.AlarmHistoryItem(
+        item_id=item_id,
+        alarm_name=alarm_name,
+        timestamp=now,
+        number=_ACTION,
+        type="Action",
+        summary=cut(f"Successfully executed action {action_arn}", SUMMARY_CHARACTERS_MAX),
+        data=_fitting(data),
+    )
+
+
+def configuration_update(
+    item_id: str,
+    alarm: alarms.MetricAlarm,
+    kind: Literal["Create", "Update", "Delete"],
+    scope: scopes.Scope,
+    now: float,
+) -> alarms.AlarmHistoryItem:
+    """`Alarm "web" created` (or updated, deleted), with its configuration."""
+    member = {"Create": "createdAlarm", "Update": "updatedAlarm", "Delete": "deletedAlarm"}[kind]
+    whole = _configuration(alarm, scope)
+    short = {name: value for name, value in whole.items() if not name.lower().endswith("actions")}
+    bare = {name: value for name, value in short.items() if name not in ("alarmDescription", "dimensions")}
+    verb = {"Create": "created", "Update": "updated", "Delete": "deleted"}[kind]
+    return alarms.AlarmHistoryItem(
+        item_id=item_id,
+        alarm_name=alarm.name,
+        timestamp=now,
+        number=_CONFIGURATION,
+        type="ConfigurationUpdate",
+        summary=cut(f'Alarm "{alarm.name}" {verb}', SUMMARY_CHARACTERS_MAX),
+        data=_fitting(*({"version": "1.0", "type": kind, member: each} for each in (whole, short, bare))),
+    )
+
+
+def _configuration(alarm: alarms.MetricAlarm, scope: scopes.Scope) -> dict[str, Any]:
+    spec, seen = alarm.spec, alarm.observed
+    members: dict[str, Any] = {
+        "alarmName": alarm.name,
+        "alarmArn": alarm_arn(scope, alarm.name),
+        "alarmDescription": spec.description,
+        "alarmConfigurationUpdatedTimestamp": _moment(alarm.spec_updated_at),
+        "actionsEnabled": spec.actions_enabled,
+        "okactions": spec.ok_actions,
+        "alarmActions": spec.alarm_actions,
+        "insufficientDataActions": spec.insufficient_data_actions,
+        "stateValue": seen.state,
+        "stateReason": seen.reason,
+        "stateUpdatedTimestamp": _moment(seen.state_updated_at),
+        "metricName": spec.metric_name,
+        "namespace": spec.namespace,
+        "statistic": spec.statistic,
+        "extendedStatistic": spec.extended_statistic,
+        "dimensions": [{"name": name, "value": value} for name, value in spec.dimensions],
+        "period": spec.period_seconds,
+        "unit": spec.unit,
+        "evaluationPeriods": spec.evaluation_periods,
+        "datapointsToAlarm": spec.datapoints_to_alarm,
+        "threshold": spec.threshold,
+        "comparisonOperator": spec.comparison_operator,
+        "treatMissingData": spec.treat_missing_data,
+        "evaluateLowSampleCountPercentile": spec.evaluate_low_sample_count_percentile,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _moment(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
+
+
+def _fitting(*versions: dict[str, Any]) -> str:
+    """The first of the versions, from the most to the least complete, that fits as JSON."""
+    text = ""
+    for version in versions:
+        text = msgspec.json.encode(version).decode()
+        if len(text) <= DATA_CHARACTERS_MAX:
+            return text
+    return text
