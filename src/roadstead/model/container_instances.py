@@ -70,6 +70,8 @@ class ContainerInstance(record.Record, frozen=True, kw_only=True):
     version: int = 1
     session: AgentSession = AgentSession()
     draining_since: float | None = None
+    inactive_at: float | None = None
+    """When retention first saw it INACTIVE."""
 
     @property
     def key(self) -> str:
