@@ -166,6 +166,12 @@ def test_1_3_3_a_scale_in_that_another_policy_would_undo_is_not_done() -> None:
     assert (ruling.step, reasons(ruling)) == (None, ["AutoScalingAnticipatedFlapping"])
 
 
+def test_1_3_3_an_alarm_at_rest_has_no_fresh_value_to_object_with() -> None:
+    quiet = formula.Signal(alarm="memory-high", value=49.0, in_alarm=False, fired=False)
+    silent = msgspec.structs.replace(policy("memory", disable_scale_in=True), high=quiet)
+    assert step_to(formula.rule(situation(policy(low=10.0), silent, running=10), 0.0)) == 2
+
+
 def test_1_3_3_without_a_data_point_nothing_happens() -> None:
     forced = msgspec.structs.replace(policy(), high=formula.Signal(alarm="h", value=None, in_alarm=True, fired=True))
     assert formula.rule(situation(forced), 0.0) == formula.Ruling()
@@ -376,7 +382,7 @@ def test_nothing_is_removed_while_any_policy_objects(given: formula.Situation, n
             assert one.low.in_alarm, f"{one.name} is not ready"
             assert not formula.in_scale_in_cooldown(one, now), f"{one.name} rests"
         signal = one.low or one.high
-        if signal is not None and signal.value is not None and math.isfinite(signal.value):
+        if signal is not None and signal.in_alarm and signal.value is not None and math.isfinite(signal.value):
             needed = formula.quotient(given.running, signal.value, one.target_value)
             assert needed <= ruling.step.to or ruling.step.to == given.maximum < given.desired
 

@@ -239,8 +239,8 @@ def _would_flap(situation: Situation, count: int) -> bool:
     """Whether `count` tasks would be over some policy's target, so that it would scale out again."""
     for policy in situation.policies:
         signal = policy.low or policy.high
-        if signal is None or signal.value is None or not math.isfinite(signal.value):
-            continue
+        if signal is None or not signal.in_alarm or signal.value is None or not math.isfinite(signal.value):
+            continue  # of an alarm at rest no fresh value is known
         if quotient(situation.running, signal.value, policy.target_value) > count:
             return True
     return False

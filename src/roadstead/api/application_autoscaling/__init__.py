@@ -1,0 +1,1 @@
+"""Application Auto Scaling's operations. `operations.operations(...)` gives the table."""

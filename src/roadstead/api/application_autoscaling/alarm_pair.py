@@ -1,0 +1,106 @@
+"""The two alarms that a target tracking policy owns (behaviour.md 1.3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal
+
+from roadstead.api.application_autoscaling import common, tracking
+from roadstead.base import scope as base_scope
+from roadstead.model import alarms, scaling, scaling_names
+
+HIGH_PERIODS = 3
+LOW_PERIODS = 15
+LOW_PERIODS_HIGH_RESOLUTION = 30
+LOW_FACTOR = Decimal("0.9")
+"""The low alarm's threshold as a part of the target."""
+PERIOD_SECONDS = 60
+
+
+def name(resource_id: str, side: Literal["High", "Low"], unique: str) -> str:
+    """`TargetTracking-service/<cluster>/<service>-AlarmHigh-<uuid>`."""
+    return f"TargetTracking-{resource_id}-Alarm{side}-{unique}"
+
+
+def low_threshold(target_value: float) -> float:
+    """0.9 of the target, without the dust of binary fractions: 70 gives 63, 7 gives 6.3."""
+    return float(Decimal(repr(target_value)) * LOW_FACTOR)
+
+
+def alarms_of(
+    scope: base_scope.Scope,
+    policy: scaling.ScalingPolicy,
+    identity: common.Identity,
+    now: float,
+    scale_in_datapoints: int | None,
+) -> Iterator[alarms.MetricAlarm]:
+    """The pair; the high one alone with DisableScaleIn. `scale_in_datapoints` shortens the low one's wait."""
+    target_value = policy.target_tracking.target_value
+    yield _alarm(scope, policy, identity, now, policy.alarm_high, "GreaterThanThreshold", target_value, HIGH_PERIODS)
+    if policy.alarm_low is None:
+        return
+    low_periods = LOW_PERIODS if _period_seconds(policy) == PERIOD_SECONDS else LOW_PERIODS_HIGH_RESOLUTION
+    yield _alarm(
+        scope,
+        policy,
+        identity,
+        now,
+        policy.alarm_low,
+        "LessThanThreshold",
+        low_threshold(target_value),
+        low_periods if scale_in_datapoints is None else scale_in_datapoints,
+    )
+
+
+def _period_seconds(policy: scaling.ScalingPolicy) -> int:
+    predefined = policy.target_tracking.predefined_metric
+    return tracking.PREDEFINED_METRICS[predefined][1] if predefined is not None else PERIOD_SECONDS
+
+
+def _alarm(
+    scope: base_scope.Scope,
+    policy: scaling.ScalingPolicy,
+    identity: common.Identity,
+    now: float,
+    alarm_name: str,
+    comparison_operator: str,
+    threshold: float,
+    evaluation_periods: int,
+) -> alarms.MetricAlarm:
+    action = scaling_names.alarm_action(scope, policy)
+    metric = _metric(policy.target_tracking, identity)
+    return alarms.MetricAlarm(
+        name=alarm_name,
+        created_at=now,
+        spec=alarms.AlarmSpec(
+            namespace=metric.namespace,
+            metric_name=metric.metric_name,
+            dimensions=metric.dimensions,
+            statistic=metric.statistic,
+            unit=metric.unit,
+            period_seconds=_period_seconds(policy),
+            evaluation_periods=evaluation_periods,
+            threshold=threshold,
+            comparison_operator=comparison_operator,
+            treat_missing_data="missing",
+            description=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {action}.",
+            alarm_actions=(action,),
+        ),
+        spec_updated_at=now,
+        observed=alarms.AlarmObserved(state_updated_at=now, state_transitioned_at=now),
+    )
+
+
+def _metric(configuration: scaling.TargetTracking, identity: common.Identity) -> scaling.CustomizedMetric:
+    """The metric that a policy tracks, spelled out."""
+    if configuration.customized_metric is not None:
+        return configuration.customized_metric
+    assert configuration.predefined_metric is not None, "a configuration has a metric"
+    return scaling.CustomizedMetric(
+        namespace="AWS/ECS",
+        metric_name=tracking.PREDEFINED_METRICS[configuration.predefined_metric][0],
+        statistic="Average",
+        dimensions=(("ClusterName", identity.cluster), ("ServiceName", identity.service)),
+        unit="Percent",
+    )

@@ -1,0 +1,126 @@
+"""What Application Auto Scaling's operations share: its refusals, what a request is about, pages (behaviour.md 1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from roadstead.base import errors, pagination
+from roadstead.model import record, scaling, scaling_names, services, tables
+from roadstead.state import view as views
+
+R = TypeVar("R", bound=record.Record)
+
+PAGE_SCAN_MAX = 1000
+"""Records looked at for one page; a page that filters out more comes back shorter, with a token."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """The service whose desired count a request is about."""
+
+    namespace: str
+    resource_id: str
+    dimension: str
+    cluster: str
+    service: str
+
+    @property
+    def key(self) -> str:
+        return scaling.target_key(self.namespace, self.resource_id, self.dimension)
+
+
+def invalid(message: str) -> errors.Refusal:
+    """ValidationException."""
+    return errors.Refusal("ValidationException", message)
+
+
+def unsupported() -> errors.Refusal:
+    """What AWS says of a namespace, resource or dimension that don't go together; and of those that we don't scale."""
+    return invalid("Unsupported service namespace, resource type or scalable dimension")
+
+
+def identity(params: Any) -> Identity:
+    """What a request names by ServiceNamespace, ResourceId and ScalableDimension; only ECS services are scaled here."""
+    names = scaling_names.service_of(params.ResourceId)
+    if (
+        params.ServiceNamespace != scaling_names.ECS_NAMESPACE
+        or params.ScalableDimension != scaling_names.ECS_DIMENSION
+        or names is None
+    ):
+        raise unsupported()
+    return Identity(
+        namespace=params.ServiceNamespace,
+        resource_id=params.ResourceId,
+        dimension=params.ScalableDimension,
+        cluster=names[0],
+        service=names[1],
+    )
+
+
+def find_target(view: views.View, wanted: Identity) -> scaling.ScalableTarget:
+    """The registered target. Raises ObjectNotFoundException."""
+    found = view.get(scaling.ScalableTarget, wanted.key)
+    if found is None:
+        raise errors.Refusal(
+            "ObjectNotFoundException",
+            f"No scalable target registered for service namespace: {wanted.namespace}, "
+            f"resource ID: {wanted.resource_id}, scalable dimension: {wanted.dimension}",
+        )
+    return found
+
+
+def find_service(view: views.View, wanted: Identity) -> services.Service | None:
+    """The ACTIVE service that the request names; None where there is none."""
+    found = view.get(services.Service, services.service_key(wanted.cluster, wanted.service))
+    return found if found is not None and found.status == "ACTIVE" else None
+
+
+def check_filters(resource: Any, dimension: str | None) -> None:
+    """Refuses a dimension without a resource (AAS-API)."""
+    if dimension is not None and not resource:
+        raise invalid("If you specify a scalable dimension, you must also specify a resource ID.")
+
+
+def read_page(
+    view: views.View,
+    table: tables.Table[R],
+    index: str,
+    group: tables.Group,
+    *,
+    query: str,
+    token: str | None,
+    max_results: int | None,
+    limit: int,
+    matches: Callable[[R], bool],
+) -> tuple[list[R], str | None]:
+    """A page of an index's group, and the token for the next; `limit` is the largest page, and the default."""
+    if max_results is not None and not 1 <= max_results <= limit:
+        raise invalid(f"MaxResults must be between 1 and {limit}.")
+    size = limit if max_results is None else max_results
+    found: list[R] = []
+    last: tables.Order | None = None
+    after = _place(query, token) if token else None
+    for looked_at, (place, one) in enumerate(view.page(table, index, group, after, PAGE_SCAN_MAX + 1)):
+        if len(found) == size or looked_at == PAGE_SCAN_MAX:
+            return found, pagination.make_token(query, msgspec.json.encode(last).decode())
+        last = place
+        if matches(one):
+            found.append(one)
+    return found, None
+
+
+def _place(query: str, token: str) -> tables.Order:
+    position = pagination.read_token(query, token)
+    try:
+        if position is None:
+            raise ValueError("another listing's token")
+        return tuple(msgspec.json.decode(position, type=list[str | int | float]))
+    except ValueError as problem:
+        raise errors.Refusal("InvalidNextTokenException", "Invalid NextToken.") from problem
+
+
+def given(**members: Any) -> dict[str, Any]:
+    """An output of the members that have a value."""
+    return {name: value for name, value in members.items() if value is not None}

@@ -1,0 +1,159 @@
+"""Scalable targets: register, describe, deregister (behaviour.md 1.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from roadstead.api import operation
+from roadstead.api.application_autoscaling import common
+from roadstead.control import alarms_history
+from roadstead.model import alarms, record, scaling, scaling_names, tables
+from roadstead.state import plan
+from roadstead.state import view as views
+
+TARGETS_PAGE_MAX = 50
+TAGS_MAX = 50
+TARGET_ID_DIGITS = 36
+
+
+def register_scalable_target(call: operation.Call, view: views.View) -> operation.Reply:
+    """RegisterScalableTarget: a new target, or new bounds and suspensions for one; the bounds are enforced."""
+    params = call.params
+    wanted = common.identity(params)
+    found = view.get(scaling.ScalableTarget, wanted.key)
+    if found is None:
+        target = _new_target(call, view, wanted)
+    else:
+        if params.Tags and tuple(_tags(params.Tags)) != found.tags:
+            raise common.invalid("Tags can only be given when a scalable target is registered for the first time.")
+        target = msgspec.structs.replace(
+            found,
+            min_capacity=found.min_capacity if params.MinCapacity is None else params.MinCapacity,
+            max_capacity=found.max_capacity if params.MaxCapacity is None else params.MaxCapacity,
+            suspended=_suspended(params.SuspendedState, found.suspended),
+            enforce_bounds_at=call.now,
+        )
+    if target.min_capacity < 0:
+        raise common.invalid("Minimum capacity can not be less than 0.")
+    if target.min_capacity > target.max_capacity:
+        raise common.invalid("Maximum capacity cannot be less than minimum capacity.")
+    draft = plan.Draft(view)
+    draft.put(target)
+    output = {"ScalableTargetARN": scaling_names.target_arn(view.scope, target)}
+    return operation.Reply(output=output, plan=draft.plan())
+
+
+def _new_target(call: operation.Call, view: views.View, wanted: common.Identity) -> scaling.ScalableTarget:
+    params = call.params
+    if common.find_service(view, wanted) is None:
+        raise common.invalid(f"ECS service doesn't exist: {wanted.resource_id}")
+    if params.MinCapacity is None or params.MaxCapacity is None:
+        raise common.invalid("MinCapacity and MaxCapacity are required when a scalable target is registered.")
+    return scaling.ScalableTarget(
+        namespace=wanted.namespace,
+        resource_id=wanted.resource_id,
+        dimension=wanted.dimension,
+        target_id=view.ids.hex(TARGET_ID_DIGITS),
+        created_at=call.now,
+        min_capacity=params.MinCapacity,
+        max_capacity=params.MaxCapacity,
+        role_arn=_role_arn(view),
+        suspended=_suspended(params.SuspendedState, scaling.SuspendedState()),
+        tags=tuple(_tags(params.Tags or {})),
+        enforce_bounds_at=call.now,
+    )
+
+
+def _role_arn(view: views.View) -> str:
+    """ECS's service-linked role, which stands in every ECS target whatever the caller gave (behaviour.md 1.1.9)."""
+    name = "ecs.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_ECSService"
+    return f"arn:aws:iam::{view.scope.account}:role/aws-service-role/{name}"
+
+
+def _tags(wanted: dict[str, str]) -> list[record.Tag]:
+    if len(wanted) > TAGS_MAX:
+        raise common.invalid(f"At most {TAGS_MAX} tags can be given.")
+    if any(key.lower().startswith("aws:") for key in wanted):
+        raise common.invalid("Tag keys starting with 'aws:' are reserved for system use.")
+    return [record.Tag(key=key, value=value) for key, value in sorted(wanted.items())]
+
+
+def _suspended(wanted: Any, before: scaling.SuspendedState) -> scaling.SuspendedState:
+    """The suspensions after a request; those that it does not name stay."""
+    if wanted is None:
+        return before
+    given = common.given(
+        dynamic_scaling_in=wanted.DynamicScalingInSuspended,
+        dynamic_scaling_out=wanted.DynamicScalingOutSuspended,
+        scheduled_scaling=wanted.ScheduledScalingSuspended,
+    )
+    return msgspec.structs.replace(before, **given)
+
+
+def deregister_scalable_target(call: operation.Call, view: views.View) -> operation.Reply:
+    """DeregisterScalableTarget: the target goes, with its policies and their alarms; the desired count stays."""
+    target = common.find_target(view, common.identity(call.params))
+    draft = plan.Draft(view)
+    for policy in list(view.find(tables.SCALING_POLICIES, "by_target", target.key)):
+        remove_policy(draft, policy, call.now)
+    draft.remove(target)
+    return operation.Reply(plan=draft.plan())
+
+
+def remove_policy(draft: plan.Draft, policy: scaling.ScalingPolicy, now: float) -> None:
+    """Remove a policy and its alarms."""
+    remove_alarms(draft, policy, now)
+    draft.remove(policy)
+
+
+def remove_alarms(draft: plan.Draft, policy: scaling.ScalingPolicy, now: float) -> None:
+    """Remove those of a policy's alarms that there still are; their history stays, as in CloudWatch."""
+    for name in (policy.alarm_high, policy.alarm_low):
+        alarm = draft.get(alarms.MetricAlarm, name) if name is not None else None
+        if alarm is not None:
+            draft.remove(alarm)
+            view = draft.view
+            draft.put(alarms_history.configuration_update(view.ids.uuid(), alarm, "Delete", view.scope, now))
+
+
+def describe_scalable_targets(call: operation.Call, view: views.View) -> operation.Reply:
+    """DescribeScalableTargets: those of a namespace, perhaps of named resources."""
+    params = call.params
+    common.check_filters(params.ResourceIds, params.ScalableDimension)
+    resources = frozenset(params.ResourceIds or ())
+    dimension = params.ScalableDimension
+    found, token = common.read_page(
+        view,
+        tables.SCALABLE_TARGETS,
+        "by_namespace",
+        (params.ServiceNamespace,),
+        query=f"DescribeScalableTargets {params.ServiceNamespace} {sorted(resources)} {dimension}",
+        token=params.NextToken,
+        max_results=params.MaxResults,
+        limit=TARGETS_PAGE_MAX,
+        matches=lambda one: (
+            (not resources or one.resource_id in resources) and (dimension is None or one.dimension == dimension)
+        ),
+    )
+    shown = [_present(view, one) for one in found]
+    return operation.Reply(output=common.given(ScalableTargets=shown, NextToken=token))
+
+
+def _present(view: views.View, target: scaling.ScalableTarget) -> dict[str, Any]:
+    return {
+        "ServiceNamespace": target.namespace,
+        "ResourceId": target.resource_id,
+        "ScalableDimension": target.dimension,
+        "MinCapacity": target.min_capacity,
+        "MaxCapacity": target.max_capacity,
+        "RoleARN": target.role_arn,
+        "CreationTime": target.created_at,
+        "SuspendedState": {
+            "DynamicScalingInSuspended": target.suspended.dynamic_scaling_in,
+            "DynamicScalingOutSuspended": target.suspended.dynamic_scaling_out,
+            "ScheduledScalingSuspended": target.suspended.scheduled_scaling,
+        },
+        "ScalableTargetARN": scaling_names.target_arn(view.scope, target),
+    }
