@@ -195,6 +195,18 @@ def test_a_rebooted_host_tells_that_its_containers_are_gone(stage: Stage) -> Non
     assert stage.told(1, "web")[-1].reason.startswith("ContainerRuntimeError: The container is gone")
 
 
+def test_what_was_starting_when_the_host_rebooted_starts_again(stage: Stage) -> None:
+    init = container("init", essential=False, sim={"START_DELAY_SECONDS": 60})
+    after = tasks.Dependency(container_name="init", condition="START")
+    stage.payload(a_task(1, init, container(depends_on=(after,))))
+    stage.run(5)
+    assert stage.status(1) == "created"
+    stage.host.reboot()
+    stage.restart_agent()
+    stage.run(100)
+    assert stage.statuses(1) == ["PENDING", "RUNNING"] and stage.status(1) == "running"
+
+
 def test_leftovers_that_nobody_knows_are_removed(stage: Stage) -> None:
     stage.payload(a_task(1), a_task(2))
     stage.run(5)

@@ -79,6 +79,7 @@ class Container:
             case events.Created():
                 self._climb("CREATED")
                 self._clear("create")
+                self.state.remake = False
             case events.Started():
                 self._started(event.container, now, stopping, out)
             case events.VerbFailed():
@@ -178,7 +179,8 @@ class Container:
         if state.status == "STOPPED":
             return
         if found is None:
-            if lifecycle.container_reached(state.status, "CREATED"):
+            state.remake = state.status == "CREATED"
+            if state.status == "RUNNING":
                 self._end(now, LOST_REASON)
             return
         state.created = True

@@ -37,6 +37,8 @@ class ContainerState(msgspec.Struct, kw_only=True):
     sent: lifecycle.SentStatus = "NONE"
     created: bool = False
     """The runtime may hold something of it that must be removed."""
+    remake: bool = False
+    """It was made but not started, and the runtime no longer holds it: to be made again."""
     image_digest: str = ""
     stop_signal: int = 15
     started_at: float | None = None

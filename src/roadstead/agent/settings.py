@@ -16,6 +16,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_url: str
     data_dir: Path
     """Its own: saved tasks, and the runtime's files below it."""
+    instance_name: str = ""
+    """For people, in names of bridges and cgroups' owners; empty = the host's name."""
     cluster: str = "default"
     access_key_id: str = ""
     secret_access_key: str = ""

@@ -171,10 +171,11 @@ class Task:
             if each.status == "NONE":
                 state.pull_started_at = now if state.pull_started_at is None else state.pull_started_at
                 container.pull(out)
-            elif each.status == "PULLED" and state.sandbox == "MADE":
+            elif each.status == "CREATED" and not each.remake:
+                if self._dependencies_met(container):
+                    container.start(out)
+            elif state.sandbox == "MADE":
                 self._create(container, out)
-            elif each.status == "CREATED" and self._dependencies_met(container):
-                container.start(out)
 
     def _make_sandbox(self, now: float, out: containers.Out) -> None:
         state = self.state
