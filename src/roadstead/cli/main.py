@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from roadstead.app import settings
 from roadstead.base import errors
 from roadstead.cli import context, failures, output
 
@@ -35,6 +36,19 @@ Endpoint = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON value instead of text.")]
 Cluster = Annotated[str, typer.Option("--cluster", "-c", help="Cluster to look at.", envvar="ROADSTEAD_CLUSTER")]
 
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the endpoint; 0 takes a free one.")]
+Host = Annotated[str, typer.Option(help="Address to bind; others than loopback let other machines in.")]
+Region = Annotated[str, typer.Option(help="Region that stands in ARNs and signatures.")]
+AccountId = Annotated[str, typer.Option(help="Account id that stands in ARNs.")]
+Auth = Annotated[str, typer.Option(help="sigv4: verify every signature; off: take every call.")]
+Ephemeral = Annotated[bool, typer.Option("--ephemeral", help="State in memory only; POST /_roadstead/reset wipes it.")]
+Runtime = Annotated[str, typer.Option(help="oci: real containers; simulated: stand-ins, no root needed.")]
+ScaleIn = Annotated[
+    int | None,
+    typer.Option(min=1, help="Data points that target tracking's low alarm waits for; AWS's own: 15, or 30 of 20 s."),
+]
+LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
+
 
 class Globals:
     """Options given before the verb; handed on in typer's context."""
@@ -60,6 +74,42 @@ def opened(ctx: typer.Context, as_json: bool = False, data_dir: pathlib.Path | N
     given: Globals = ctx.obj
     return context.Context(
         data_dir or given.data_dir or context.default_data_dir(), given.endpoint, output.Output(as_json, given.color)
+    )
+
+
+def chosen(
+    on: context.Context,
+    port: int,
+    host: str,
+    region: str,
+    account_id: str,
+    auth: str,
+    ephemeral: bool,
+    scale_in_datapoints: int | None,
+    log_level: str,
+    runtime: str = "oci",
+    cluster: str = "default",
+) -> settings.Settings:
+    """The settings that the options ask for. Raises Failure where one can't be."""
+    for option, given, known in (
+        ("auth", auth, ("sigv4", "off")),
+        ("runtime", runtime, ("oci", "simulated")),
+        ("log-level", log_level, ("debug", "info", "warning", "error")),
+    ):
+        if given not in known:
+            raise failures.Failure(f"--{option} {given} can't be", f"Use one of: {', '.join(known)}.", failures.USAGE)
+    return settings.Settings(
+        host=host,
+        port=port,
+        data_dir=on.data_dir,
+        region=region,
+        account_id=account_id,
+        auth="off" if auth == "off" else "sigv4",
+        ephemeral=ephemeral,
+        runtime="simulated" if runtime == "simulated" else "oci",
+        cluster=cluster,
+        scale_in_datapoints=scale_in_datapoints,
+        log_level=log_level,
     )
 
 
@@ -155,6 +205,114 @@ def logs(
     from roadstead.cli import logs as module
 
     module.show(opened(ctx, as_json), cluster, task, module.Wanted(follow, lines, container, grep))
+
+
+@app.command(rich_help_panel="Run")
+def up(
+    ctx: typer.Context,
+    port: Port = 4566,
+    host: Host = "127.0.0.1",
+    data_dir: DataDir = None,
+    region: Region = "us-east-1",
+    account_id: AccountId = "123456789012",
+    auth: Auth = "sigv4",
+    ephemeral: Ephemeral = False,
+    runtime: Runtime = "oci",
+    cluster: Annotated[str, typer.Option(help="Cluster that the local instance joins; made when missing.")] = "default",
+    scale_in_datapoints: ScaleIn = None,
+    log_level: LogLevel = "info",
+    as_json: Json = False,
+) -> None:
+    """Start a control plane and one container instance on this machine, until Ctrl-C; containers outlive it."""
+    from roadstead.cli import server as module
+
+    on = opened(ctx, as_json, data_dir)
+    module.up(
+        on,
+        chosen(on, port, host, region, account_id, auth, ephemeral, scale_in_datapoints, log_level, runtime, cluster),
+    )
+
+
+@app.command(rich_help_panel="Run")
+def server(
+    ctx: typer.Context,
+    port: Port = 4566,
+    host: Host = "127.0.0.1",
+    data_dir: DataDir = None,
+    region: Region = "us-east-1",
+    account_id: AccountId = "123456789012",
+    auth: Auth = "sigv4",
+    ephemeral: Ephemeral = False,
+    scale_in_datapoints: ScaleIn = None,
+    log_level: LogLevel = "info",
+    as_json: Json = False,
+) -> None:
+    """Start the control plane alone; machines join it with `roadstead agent`."""
+    from roadstead.cli import server as module
+
+    on = opened(ctx, as_json, data_dir)
+    module.serve(on, chosen(on, port, host, region, account_id, auth, ephemeral, scale_in_datapoints, log_level))
+
+
+@app.command(rich_help_panel="Run")
+def agent(
+    ctx: typer.Context,
+    server: Annotated[str, typer.Option("--server", help="URL of the control plane: http://127.0.0.1:4566.")],
+    cluster: Annotated[str, typer.Option(help="Cluster to join.")] = "default",
+    data_dir: DataDir = None,
+    attribute: Annotated[list[str] | None, typer.Option(help="NAME=value of the instance; may be repeated.")] = None,
+    zone: Annotated[str, typer.Option(help="Availability zone to say; else the region's a.")] = "",
+    runtime: Runtime = "oci",
+) -> None:
+    """Join this machine to a control plane as a container instance; keys from the environment (`roadstead env`)."""
+    from roadstead.cli import images
+    from roadstead.cli import server as module
+
+    module.agent(opened(ctx, False, data_dir), server, cluster, images.variables(attribute), runtime, zone)
+
+
+@app.command(rich_help_panel="Run")
+def down(
+    ctx: typer.Context,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="End the containers too, and remove what they left.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Stop the server of the data directory; containers go on unless --remove is given."""
+    from roadstead.cli import server as module
+
+    module.down(opened(ctx, as_json, data_dir), remove)
+
+
+@app.command(rich_help_panel="Look")
+def status(ctx: typer.Context, as_json: Json = False) -> None:
+    """Is it up, and is all well: clusters, instances, alarms."""
+    from roadstead.cli import server as module
+
+    module.status(opened(ctx, as_json))
+
+
+@app.command(rich_help_panel="Look")
+def doctor(ctx: typer.Context, as_json: Json = False) -> None:
+    """Say what this host can and can't do, and what to install."""
+    from roadstead.cli import server as module
+
+    module.doctor(opened(ctx, as_json))
+
+
+@app.command(rich_help_panel="Look")
+def version(ctx: typer.Context, as_json: Json = False) -> None:
+    """Print the version."""
+    import importlib.metadata
+
+    out = opened(ctx, as_json).out
+    number = importlib.metadata.version("roadstead")
+    if as_json:
+        out.json({"version": number})
+    else:
+        out.line(f"roadstead {number}")
 
 
 image_app = typer.Typer(no_args_is_help=True, help="Images that tasks can run: pack, load, list, remove.")
