@@ -130,6 +130,9 @@ def test_high_resolution_needs_a_service_that_has_it(registered: Any) -> None:
 def test_a_server_may_shorten_the_low_alarms_wait(impatient: Any) -> None:
     high, low = pair(impatient, put(impatient))
     assert (high.spec.evaluation_periods, low.spec.evaluation_periods) == (3, 3)
+    patient = impatient.__class__(scale_in_datapoints=100)
+    patient.on_web("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10)
+    assert pair(patient, put(patient))[1].spec.evaluation_periods == 15, "it shortens, it never prolongs"
     with pytest.raises(ValueError, match="scale_in_datapoints"):
         operations.operations(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from roadstead.api import operation, sts
+from roadstead.api.application_autoscaling import operations as application_autoscaling
 from roadstead.api.ecs import (
     agent,
     clusters,
@@ -23,6 +24,7 @@ _TABLES: tuple[tuple[operation.Operation, ...], ...] = (
 )
 
 
-def all_operations() -> tuple[operation.Operation, ...]:
-    """The whole table; each (service, name) once."""
-    return tuple(one for table in _TABLES for one in table)
+def all_operations(scale_in_datapoints: int | None = None) -> tuple[operation.Operation, ...]:
+    """The whole table; each (service, name) once. `scale_in_datapoints` is the server's setting of that name."""
+    tables = (*_TABLES, application_autoscaling.operations(scale_in_datapoints))
+    return tuple(one for table in tables for one in table)

@@ -49,7 +49,7 @@ def alarms_of(
         policy.alarm_low,
         "LessThanThreshold",
         low_threshold(target_value),
-        low_periods if scale_in_datapoints is None else scale_in_datapoints,
+        low_periods if scale_in_datapoints is None else min(low_periods, scale_in_datapoints),
     )
 
 

@@ -9,16 +9,14 @@ from roadstead.api import operation
 from roadstead.api.application_autoscaling import activities, policies, targets
 from roadstead.state import view as views
 
-SCALE_IN_DATAPOINTS_MAX = 30
-"""The server's setting shortens the low alarm's wait; it never makes it longer than AWS's longest."""
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 _TRACKING = "TargetTrackingScalingPolicyConfiguration"
 
 
 def operations(scale_in_datapoints: int | None = None) -> tuple[operation.Operation, ...]:
-    """What is served. `scale_in_datapoints` replaces the EvaluationPeriods (15, or 30 at 20 s) of new low alarms."""
-    if scale_in_datapoints is not None and not 1 <= scale_in_datapoints <= SCALE_IN_DATAPOINTS_MAX:
-        raise ValueError(f"scale_in_datapoints must be between 1 and {SCALE_IN_DATAPOINTS_MAX}")
+    """What is served. `scale_in_datapoints` shortens the EvaluationPeriods (15, or 30 at 20 s) of new low alarms."""
+    if scale_in_datapoints is not None and scale_in_datapoints < 1:
+        raise ValueError("scale_in_datapoints must be at least 1")
     put = functools.partial(policies.put_scaling_policy, scale_in_datapoints=scale_in_datapoints)
     only_ecs = "ECS services only (ecs:service:DesiredCount)."
     paging = ("MaxResults", "NextToken")
