@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
+import platform
 import signal
+from typing import cast
 
 from roadstead.agent import runtime, settings, shell, simulated, simulated_host
 from roadstead.base import clock
@@ -52,6 +53,12 @@ def make_runtime(chosen: settings.Settings) -> runtime.Runtime:
             runtime_version="simulated",
         )
         return simulated.SimulatedRuntime(simulated_host.SimulatedHost(facts), clock.SystemClock())
-    # Loaded by name and only where it is wanted: it brings netlink along.
-    made: runtime.Runtime = importlib.import_module("roadstead.agent.oci.runtime").OciRuntime(chosen.data_dir)
-    return made
+    from roadstead.agent.oci import runtime as oci_runtime  # only where it is wanted: it brings netlink along
+
+    made: object = oci_runtime.OciRuntime(
+        chosen.data_dir,
+        chosen.instance_name or platform.node(),
+        cpu_units=chosen.cpu_units,
+        memory_mib=chosen.memory_mib,
+    )
+    return cast(runtime.Runtime, made)  # its own tests hold it to the port
