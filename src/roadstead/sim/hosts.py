@@ -8,6 +8,7 @@ the host holds, registers under the saved ARN, and connects.
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -21,7 +22,9 @@ from roadstead.agent import (
     events,
     instructions,
     records,
+    registration,
     runtime,
+    settings,
     simulated,
     simulated_host,
     stats,
@@ -33,6 +36,8 @@ from roadstead.sim import chance as chances
 from roadstead.sim import faults, network
 
 UNITS_PER_CORE = 1024
+REFUSED_FOR_GOOD = "InvalidParameterException"
+"""Sending such a state change again won't help: it is dropped (agent-protocol.md 2.3)."""
 
 
 class ControlPlane(Protocol):
@@ -82,6 +87,7 @@ class Host:
         *,
         cluster: str,
         zone: str,
+        attributes: dict[str, str],
         verb_seconds: float,
         pull_seconds: float,
     ) -> None:
@@ -100,7 +106,9 @@ class Host:
         self._plane = plane
         self._watcher = watcher
         self._cluster = cluster
-        self._zone = zone
+        self._settings = settings.Settings(
+            server_url="", data_dir=pathlib.Path(name), cluster=cluster, availability_zone=zone, attributes=attributes
+        )
         self._token = f"token-{name}"
         self._life = 0
 
@@ -318,7 +326,7 @@ class Host:
 
         def answered(answer: network.Answer | None) -> None:
             nonlocal pause
-            if answer is not None and answer.code in ("", "InvalidParameterException", "ClientException"):
+            if answer is not None and answer.code in ("", REFUSED_FOR_GOOD):
                 if done is not None:
                     self._tell(done)
                 return
@@ -332,18 +340,7 @@ class Host:
         again(self._life)
 
     def _register(self, pause: float) -> None:
-        facts = self.machine.facts
-        wanted = api.RegisterContainerInstance(
-            cluster=self._cluster,
-            client_token="" if self.saved.arn else self._token,
-            container_instance_arn=self.saved.arn,
-            attributes=(api.Attribute(name="ecs.availability-zone", value=self._zone),)
-            + ((api.Attribute(name="roadstead.subnet", value=facts.subnet),) if facts.subnet else ()),
-            total_resources=(
-                api.Resource(name="CPU", type="INTEGER", integer_value=facts.cpu_units),
-                api.Resource(name="MEMORY", type="INTEGER", integer_value=facts.memory_mib),
-            ),
-        )
+        wanted = registration.request(self._settings, self.machine.facts, "simulated", self.saved.arn, self._token)
 
         def answered(answer: network.Answer | None) -> None:
             if answer is None:
@@ -355,6 +352,7 @@ class Host:
                 self.is_lost = True
             else:
                 reply = msgspec.json.decode(answer.body, type=api.RegisterContainerInstanceReply)
+                registration.check(wanted, reply)
                 self.saved.arn = self._engine.container_instance_arn = reply.container_instance.container_instance_arn
                 self._connect()
 

@@ -139,6 +139,7 @@ class World:
         verb_seconds: float = 0.05,
         pull_seconds: float = 2.0,
         subnet: str | None = None,
+        attributes: dict[str, str] | None = None,
     ) -> hosts.Host:
         """Another container instance; its agent starts at once, and registers as soon as its messages get through."""
         name = f"host-{len(self.hosts) + 1}"
@@ -159,6 +160,7 @@ class World:
             _Watcher(self),
             cluster=cluster,
             zone=zone,
+            attributes=attributes or {},
             verb_seconds=verb_seconds,
             pull_seconds=pull_seconds,
         )

@@ -1,0 +1,51 @@
+"""Worlds for stories, and the switch that writes golden files anew."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Any
+
+from roadstead.control import alarms, instances, retention, service_scaling, services, tasks
+from roadstead.sim import world
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+REWRITE = "ROADSTEAD_REWRITE_GOLDEN"
+CONTROLLERS = (
+    services.CONTROLLER,
+    tasks.CONTROLLER,
+    instances.CONTROLLER,
+    alarms.CONTROLLER,
+    service_scaling.CONTROLLER,
+    retention.CONTROLLER,
+)
+
+
+def make_world(seed: int, **more: Any) -> world.World:
+    """An empty world with the cluster `default`."""
+    made = world.World(seed, CONTROLLERS, **more)
+    made.call("ecs", "CreateCluster", clusterName="default")
+    return made
+
+
+def register(subject: world.World, family: str = "web", *, sim: dict[str, object] | None = None, **members: Any) -> str:
+    """A task definition of one container, told by `sim` what to do on a simulated host."""
+    environment = [{"name": f"ROADSTEAD_SIM_{name}", "value": str(value)} for name, value in (sim or {}).items()]
+    container = {"name": "app", "image": "busybox", "cpu": 256, "memory": 128, "environment": environment}
+    answer = subject.call(
+        "ecs", "RegisterTaskDefinition", family=family, containerDefinitions=[{**container, **members}]
+    )
+    made = answer["taskDefinition"]
+    return f"{made['family']}:{made['revision']}"
+
+
+def compare_golden(name: str, text: str) -> None:
+    """`text` is what the golden file says; with ROADSTEAD_REWRITE_GOLDEN=1 it becomes that."""
+    path = GOLDEN / name
+    if os.environ.get(REWRITE):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert path.exists(), f"{path} is missing: run with {REWRITE}=1 and read what it wrote"
+    assert text == path.read_text(), (
+        f"{name} differs: where that is meant, run with {REWRITE}=1 and read the difference"
+    )
