@@ -104,8 +104,10 @@ class Agent:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self._worker.close()
+        self._turning = True  # no more turns
         if self._failed is not None and not self._failed.done():
-            self._turn()
+            while self._events:
+                self._handle_events()  # outcomes are kept; what they ask for is asked again by the next agent
             self._failed.cancel()
         await self._ecs.close()
         await self._runtime.close()
@@ -125,12 +127,8 @@ class Agent:
 
     def _turn(self) -> None:
         self._turning = False
-        now = self._clock.now()
-        out: engine.Out = []
         try:
-            for _ in range(min(len(self._events), EVENTS_PER_TURN_MAX)):
-                out.extend(self._engine.handle(self._events.popleft(), now))
-            self._storage.save(self._engine.take_dirty(), self._engine.timeline, now)
+            out = self._handle_events()
         except Exception as problem:
             self._fail(problem)
             return
@@ -142,6 +140,15 @@ class Agent:
         if self._events and not self._turning:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
+
+    def _handle_events(self) -> engine.Out:
+        """Let the machines handle what is there, and save: what is returned may be run now."""
+        now = self._clock.now()
+        out: engine.Out = []
+        for _ in range(min(len(self._events), EVENTS_PER_TURN_MAX)):
+            out.extend(self._engine.handle(self._events.popleft(), now))
+        self._storage.save(self._engine.take_dirty(), self._engine.timeline, now)
+        return out
 
     def _fail(self, problem: BaseException) -> None:
         """Nothing may go on that was not saved: the agent stops, its containers don't."""
