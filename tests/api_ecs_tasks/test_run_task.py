@@ -124,7 +124,7 @@ def test_the_same_client_token_starts_the_same_tasks_once(world: World) -> None:
         ({"placementStrategy": [{"type": "binpack", "field": "x"}]}, "InvalidParameterException", "binpack"),
         (
             {"placementConstraints": [{"type": "memberOf", "expression": "nonsense =="}]},
-            "InvalidParameterException",
+            "ClientException",
             "expression",
         ),
         ({"overrides": {"containerOverrides": [{"name": "nobody"}]}}, "InvalidParameterException", "nobody"),
@@ -143,6 +143,15 @@ def test_what_cannot_be_is_refused_by_name(world: World, params: dict, code: str
     world.join()
     found_code, found_text = world.refused("RunTask", **{"taskDefinition": "web", **params})
     assert found_code == code and text in found_text
+
+
+def test_an_expression_that_placement_could_not_read_gets_nowhere(world: World) -> None:
+    bad = [{"type": "memberOf", "expression": "attribute:x =! y"}]
+    service = {"serviceName": "s", "taskDefinition": "web", "desiredCount": 1}
+    assert "expression" in world.refused("CreateService", placementConstraints=bad, **service)[1]
+    container = {"name": "app", "image": "i", "memory": 64}
+    definition = {"family": "bad", "containerDefinitions": [container]}
+    assert "expression" in world.refused("RegisterTaskDefinition", placementConstraints=bad, **definition)[1]
 
 
 def test_an_awsvpc_task_needs_its_network_configuration(world: World) -> None:

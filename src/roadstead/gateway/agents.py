@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 SESSIONS_MAX = 10_000
 """Agents connected to one process."""
+STOP_SECONDS_MAX = 2.0
+"""How long sessions may take to close when the server stops."""
 SIGNING_NAME = "ecs"
 _INSTANCE_PARAMETERS = {"/acs/ws": ("clusterArn", "containerInstanceArn"), "/tcs/ws": ("cluster", "containerInstance")}
 
@@ -84,7 +86,9 @@ class AgentGateway:
         sessions = self._sessions()
         for session in sessions:
             session.close(agents_acs.CLOSE_GOING_AWAY, "The server stops")
-        await asyncio.gather(*(session.ended.wait() for session in sessions))
+        with contextlib.suppress(TimeoutError):  # a socket that takes nothing is closed by the listener
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await asyncio.gather(*(session.ended.wait() for session in sessions))
 
     def _sessions(self) -> list[agents_acs.Session | agents_tcs.Session]:
         return [*self._acs.values(), *self._tcs.values()]

@@ -80,6 +80,8 @@ class Session:
         except errors.HostProblem as problem:
             logger.warning("agent of %s: the session ends: %s", instance_id, problem)
             await self._end(machine.Close(code=machine.CLOSE_SERVER_ERROR, reason="The server can't write"))
+        except OSError:
+            self._is_gone = True  # the socket went while something was being sent
         except Exception:
             logger.exception("agent of %s: the session failed", instance_id)
             await self._end(machine.Close(code=machine.CLOSE_SERVER_ERROR, reason="An error of the server's own"))

@@ -63,6 +63,8 @@ class Session:
                 task.result()
         except errors.HostProblem as problem:
             logger.warning("telemetry of %s: the session ends: %s", instance_id, problem)
+        except OSError:
+            self._is_gone = True  # the socket went while something was being sent
         except Exception:
             logger.exception("telemetry of %s: the session failed", instance_id)
         finally:

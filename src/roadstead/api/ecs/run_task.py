@@ -95,8 +95,6 @@ def _spec(params: Any, definition: task_definitions.TaskDefinition, cluster: clu
         params.placementStrategy, tuple[task_definitions.PlacementStrategy, ...], "placementStrategy", ()
     )
     checks.check_placement(constraints, strategy)
-    for constraint in (*constraints, *definition.placement_constraints):
-        _check_expression(constraint)
     network: tasks.NetworkConfiguration | None = common.convert_optional(
         params.networkConfiguration, tasks.NetworkConfiguration, "networkConfiguration"
     )
@@ -159,14 +157,6 @@ def _check_sizes(override: tasks.ContainerOverride, container: task_definitions.
         raise common.invalid(
             f"Invalid setting for container '{container.name}'. 'memory' must be greater than 'memoryReservation'."
         )
-
-
-def _check_expression(constraint: task_definitions.PlacementConstraint) -> None:
-    if constraint.type == "memberOf":
-        try:
-            placement.query.parse(constraint.expression or "")
-        except placement.query.InvalidExpression as problem:
-            raise common.invalid(f"Invalid placement constraint expression: {problem}") from problem
 
 
 def _group(value: str | None, definition: task_definitions.TaskDefinition) -> str:

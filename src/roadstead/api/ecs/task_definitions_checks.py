@@ -12,6 +12,7 @@ from roadstead.api.ecs import common
 from roadstead.api.ecs import task_definitions_containers as containers_checks
 from roadstead.api.ecs import task_definitions_sizes as sizes
 from roadstead.base import errors
+from roadstead.control.placement import query
 from roadstead.model import task_definitions
 
 NAME_LENGTH_MAX = 255
@@ -101,6 +102,16 @@ def check_placement_constraints(
             raise common.client_error("The placement constraint memberOf requires an expression.")
         if constraint.type == "distinctInstance" and constraint.expression:
             raise common.client_error("The placement constraint distinctInstance takes no expression.")
+        if constraint.type == "memberOf":
+            _check_expression(constraint.expression or "")
+
+
+def _check_expression(text: str) -> None:
+    """Refuses what is no cluster query: whoever places the tasks later relies on it."""
+    try:
+        query.parse(text)
+    except query.InvalidExpression as problem:
+        raise common.client_error(f"Invalid placement constraint expression: {problem}") from problem
 
 
 def _check_volumes(volumes: Sequence[task_definitions.Volume]) -> set[str]:
