@@ -20,6 +20,7 @@ EPILOG = (
 
 app = typer.Typer(
     name="roadstead",
+    pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Amazon ECS that runs anywhere: the same APIs, real containers, auto scaling that closes the whole loop.",
