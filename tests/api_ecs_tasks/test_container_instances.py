@@ -70,6 +70,18 @@ def test_an_agent_that_comes_back_keeps_its_instance_and_its_own_attributes(worl
     assert len(world.call("ListContainerInstances")["containerInstanceArns"]) == 1
 
 
+def test_a_registration_whose_answer_was_lost_is_the_same_instance(world: World) -> None:
+    def register(token: str) -> str:
+        return world.agent_call(
+            "RegisterContainerInstance", {"cluster": "default", "clientToken": token, "totalResources": RESOURCES}
+        )["containerInstance"]["containerInstanceArn"]
+
+    first = register("one")
+    assert register("one") == first != register("two")
+    world.call("DeregisterContainerInstance", containerInstance=first)
+    assert register("one") != first, "what was deregistered does not come back"
+
+
 def test_another_machine_under_an_old_arn_is_refused(world: World) -> None:
     arn = world.join({"name": "ecs.instance-type", "value": "m5.large"})
     expected = ("ClientException", "Container instance type changes are not supported.")

@@ -66,7 +66,21 @@ class World:
         model = MODEL.operation_model(name)
         wanted = SERIALIZER.serialize_to_request(params, model)
         headers = {key.lower(): value for key, value in wanted["headers"].items()}
-        request = requests.Request(method="POST", path="/", headers=headers, body=wanted["body"])
+        answer = self._answer(name, headers, wanted["body"])
+        shown = {"body": answer.body, "headers": dict(answer.headers), "status_code": answer.status}
+        parsed = PARSER.parse(shown, model.output_shape)
+        parsed.pop("ResponseMetadata")
+        _only_known(msgspec.json.decode(answer.body), model.output_shape, name)
+        return parsed
+
+    def agent_call(self, name: str, body: dict[str, Any]) -> Any:
+        """What an agent reads; it sends members that boto3 does not know."""
+        target = f"AmazonEC2ContainerServiceV20141113.{name}"
+        headers = {"x-amz-target": target, "content-type": "application/x-amz-json-1.1"}
+        return msgspec.json.decode(self._answer(name, headers, msgspec.json.encode(body)).body)
+
+    def _answer(self, name: str, headers: dict[str, str], body: bytes) -> responses.Response:
+        request = requests.Request(method="POST", path="/", headers=headers, body=body)
         call = requests.parse(SERVICES, request, "request-1")
         unsupported = CHECKERS[name](call.params)
         if unsupported:
@@ -78,12 +92,7 @@ class World:
             return reply.plan, reply
 
         _, reply = self.store.transact(decide, self.now)
-        answer = responses.serialize(SERVICES, call, reply.output)
-        shown = {"body": answer.body, "headers": dict(answer.headers), "status_code": answer.status}
-        parsed = PARSER.parse(shown, model.output_shape)
-        parsed.pop("ResponseMetadata")
-        _only_known(msgspec.json.decode(answer.body), model.output_shape, name)
-        return parsed
+        return responses.serialize(SERVICES, call, reply.output)
 
     def refused(self, name: str, /, **params: Any) -> tuple[str, str]:
         """Code and text of the refusal; nothing may have been written."""

@@ -143,6 +143,13 @@ SERVED = (
 )
 
 
+UNPUBLISHED_MEMBERS = {"ecs": {"RegisterContainerInstanceRequest": {"clientToken": "String"}}}
+"""Members that clients send and the published model leaves out (agent-protocol.md 2.1): service → structure → shapes.
+
+With the token a container agent that lost the answer registers again as the same instance.
+"""
+
+
 class Service:
     """A service with its model, and a place where the rest of `wire` keeps what it derives from the model."""
 
@@ -230,4 +237,8 @@ def _read_model(name: str) -> Model:
     newest = versions[-1]
     packed = newest / "service-2.json.gz"
     raw = gzip.decompress(packed.read_bytes()) if packed.exists() else (newest / "service-2.json").read_bytes()
-    return msgspec.json.decode(raw, type=Model)
+    model = msgspec.json.decode(raw, type=Model)
+    for structure, members in UNPUBLISHED_MEMBERS.get(name, {}).items():
+        for member, shape in members.items():
+            model.shapes[structure].members.setdefault(member, Ref(shape=shape))
+    return model

@@ -82,17 +82,10 @@ def _known(view: views.View, cluster: str, params: Any) -> container_instances.C
         if found is None or found.status == "INACTIVE":
             raise common.client_error("The referenced container instance was not found or is inactive.")
         return found
-    token = _client_token(params)
-    if token is None:
+    if not params.clientToken:
         return None
-    found = view.first(tables.CONTAINER_INSTANCES, "client_token", cluster, token)
+    found = view.first(tables.CONTAINER_INSTANCES, "client_token", cluster, params.clientToken)
     return found if found is not None and found.status != "INACTIVE" else None
-
-
-def _client_token(params: Any) -> str | None:
-    """Agents send one, though botocore's model does not know the member: it is there where `wire` passes it on."""
-    token: str | None = getattr(params, "clientToken", None)
-    return token or None
 
 
 def _new(call: operation.Call, view: views.View, cluster: str) -> container_instances.ContainerInstance:
@@ -101,7 +94,7 @@ def _new(call: operation.Call, view: views.View, cluster: str) -> container_inst
         cluster=cluster,
         ec2_instance_id=_document_instance_id(call.params.instanceIdentityDocument) or f"mi-{view.ids.hex(17)}",
         registered_at=call.now,
-        client_token=_client_token(call.params),
+        client_token=call.params.clientToken or None,
         capacity=container_instances.InstanceCapacity(cpu_units=0, memory_mib=0),
         availability_zone="",
     )
@@ -212,7 +205,7 @@ OPERATIONS: tuple[operation.Operation, ...] = (
                 *("cluster", "containerInstanceArn", "instanceIdentityDocument", "instanceIdentityDocumentSignature"),
                 *("totalResources.name", "totalResources.type"),
                 *("totalResources.integerValue", "totalResources.stringSetValue"),
-                *("versionInfo", "attributes.name", "attributes.value", "tags"),
+                *("versionInfo", "attributes.name", "attributes.value", "tags", "clientToken"),
             }
         ),
         note=(
