@@ -309,14 +309,23 @@ def test_describe_says_what_is_missing(cluster: Any) -> None:
         ({"deploymentConfiguration": {"maximumPercent": 99}}, INVALID, "maximumPercent must be at least 100."),
         ({"deploymentConfiguration": {"minimumHealthyPercent": 101}}, INVALID, "minimumHealthyPercent must be between"),
         ({"deploymentConfiguration": {"strategy": "BLUE_GREEN"}}, INVALID, "The deployment strategy BLUE_GREEN is not"),
-        ({"placementStrategy": [{"type": "spread"}]}, INVALID, "The placement strategy spread takes the field"),
+        (
+            {"placementStrategy": [{"type": "spread"}]},
+            INVALID,
+            "The field '' is not valid for the placement strategy spread.",
+        ),
         (
             {"placementStrategy": [{"type": "binpack", "field": "disk"}]},
             INVALID,
-            "The placement strategy binpack takes",
+            "The field 'disk' is not valid for the placement",
         ),
         ({"placementStrategy": [{"type": "random"}] * 6}, INVALID, "At most 5 placement strategies"),
         ({"placementConstraints": [{"type": "memberOf"}]}, "ClientException", "The placement constraint memberOf"),
+        (
+            {"placementConstraints": [{"type": "memberOf", "expression": "attribute:x =="}]},
+            "ClientException",
+            "Invalid placement constraint expression",
+        ),
         (
             {"monitoring": {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 30}]}},
             INVALID,

@@ -8,13 +8,13 @@ from typing import Any
 
 from roadstead.api.ecs import common
 from roadstead.api.ecs import task_definitions_checks as definition_checks
+from roadstead.control import placement
 from roadstead.model import services, task_definitions, tasks
 
 NAME_LENGTH_MAX = 255
 DESIRED_COUNT_MAX = 5000
 """Tasks of one service (ECS quotas)."""
 CLIENT_TOKEN_LENGTH_MAX = 64
-STRATEGIES_MAX = 5
 SUBNETS_MAX = 16
 SECURITY_GROUPS_MAX = 5
 METRICS = ("CPUUtilization", "MemoryUtilization")
@@ -83,23 +83,9 @@ def check_placement(
 ) -> None:
     """Refuses placement constraints and strategies that mean nothing (behaviour.md 5.11)."""
     definition_checks.check_placement_constraints(constraints, ("memberOf", "distinctInstance"))
-    if len(strategy) > STRATEGIES_MAX:
-        raise common.invalid(f"At most {STRATEGIES_MAX} placement strategies can be given.")
-    for one in strategy:
-        field = one.field or ""
-        match one.type:
-            case "random":
-                if field:
-                    raise common.invalid("The placement strategy random takes no field.")
-            case "binpack":
-                if field.lower() not in ("cpu", "memory"):
-                    raise common.invalid("The placement strategy binpack takes the field cpu or memory.")
-            case "spread":
-                name = field.partition("attribute:")[2] if field.startswith("attribute:") else ""
-                if field not in ("instanceId", "host") and not name:
-                    raise common.invalid(
-                        "The placement strategy spread takes the field instanceId, host or attribute:<name>."
-                    )
+    problem = placement.check_strategy(tuple(strategy))
+    if problem is not None:
+        raise common.invalid(problem)
 
 
 def check_network(
