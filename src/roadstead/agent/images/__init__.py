@@ -1,0 +1,1 @@
+"""Container images on this host: names, content store, unpacked layers, packing of new images."""

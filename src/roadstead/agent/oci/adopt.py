@@ -1,0 +1,174 @@
+"""Find what earlier processes left: running containers to go on with, ended ones, and half-made ones to undo.
+
+Nothing here trusts memory: the records in the data directory, the monitors' exit files and the processes themselves
+say what is true. Works after kill -9 at any point, and after a reboot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+
+from roadstead.agent import runtime
+from roadstead.agent.images import store
+from roadstead.agent.oci import cgroups, network, processes, records, syscalls, watch
+from roadstead.agent.oci import paths as oci_paths
+
+KILL_TRIES_MAX = 100
+KILL_RETRY_SECONDS = 0.02
+
+
+class FoundContainer(msgspec.Struct, frozen=True, kw_only=True):
+    record: records.ContainerRecord
+    state: records.ContainerState | None
+    running: bool
+    ended: bool
+
+    @property
+    def bindings(self) -> tuple[runtime.PortBinding, ...]:
+        return self.state.bindings if self.state is not None else ()
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    sandboxes: tuple[runtime.SandboxSpec, ...]
+    containers: tuple[FoundContainer, ...]
+
+
+def find(paths: oci_paths.Paths, layout: cgroups.Layout, *, rebooted: bool) -> Found:
+    """Look through the data directory; undo what is half made. In the namespace thread."""
+    containers = []
+    for folder in sorted(paths.containers.iterdir()):
+        if folder.name.startswith("."):
+            continue
+        record = records.read(folder / "container.json", records.ContainerRecord)
+        if record is None:
+            _undo(paths, folder)
+            continue
+        containers.append(_find_one(paths, layout, folder, record, rebooted))
+    sandboxes = (records.read(path, runtime.SandboxSpec) for path in sorted(paths.sandboxes.glob("*.json")))
+    return Found(sandboxes=tuple(each for each in sandboxes if each is not None), containers=tuple(containers))
+
+
+def _find_one(
+    paths: oci_paths.Paths, layout: cgroups.Layout, folder: Path, record: records.ContainerRecord, rebooted: bool
+) -> FoundContainer:
+    container_id = record.spec.container_id
+    state = records.read(folder / "state.json", records.ContainerState)
+    if state is not None and state.started_at is None:
+        state = _complete_start(paths, folder, state)
+    if state is None or state.started_at is None:
+        # `start` was cut short, perhaps with a created container behind it: back to `created`.
+        end_leftovers(paths, layout, record)
+        reset(paths, container_id)
+        return FoundContainer(record=record, state=None, running=False, ended=False)
+    if not paths.exit_file(container_id).exists():
+        if rebooted:
+            watch.write_exit(paths, container_id, watch.EXIT_AFTER_REBOOT)
+        elif processes.birth(state.monitor_pid) == state.monitor_birth:
+            return FoundContainer(record=record, state=state, running=True, ended=False)
+        else:
+            watch.settle(paths, layout, record, state)
+    return FoundContainer(record=record, state=state, running=False, ended=True)
+
+
+def _complete_start(
+    paths: oci_paths.Paths, folder: Path, state: records.ContainerState
+) -> records.ContainerState | None:
+    """The process before this one died during `start`. If the container runs or has run, it counts as started."""
+    ended = paths.exit_file(folder.name)
+    waits = (paths.engine / folder.name / "exec.fifo").exists()
+    if ended.exists() and not waits:
+        state = with_start(state, ended.stat().st_mtime)
+    elif not waits and processes.birth(state.pid) == state.pid_birth:
+        state = with_start(state, time.time())
+    else:
+        return None
+    records.write(folder / "state.json", state)
+    return state
+
+
+def with_start(state: records.ContainerState, started_at: float) -> records.ContainerState:
+    return msgspec.structs.replace(state, started_at=started_at)
+
+
+def end_leftovers(paths: oci_paths.Paths, layout: cgroups.Layout, record: records.ContainerRecord) -> None:
+    """Kill monitor and processes of a container whose start was cut short."""
+    folder = paths.bundle(record.spec.container_id)
+    for name in ("monitor.pid", "pid"):
+        pid = _read_number(folder / name)
+        if pid is not None and _belongs(pid, paths):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    for _ in range(KILL_TRIES_MAX):
+        if cgroups.remove(layout, record.cgroup):
+            return
+        processes.kill_all(cgroups.processes(layout, record.cgroup))
+        time.sleep(KILL_RETRY_SECONDS)
+
+
+def _belongs(pid: int, paths: oci_paths.Paths) -> bool:
+    """Whether a process whose birth was never written down is a monitor or engine of this instance."""
+    try:
+        return os.fsencode(str(paths.root)) in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _read_number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def reset(paths: oci_paths.Paths, container_id: str) -> None:
+    """Forget a start that did not happen."""
+    folder = paths.bundle(container_id)
+    for name in ("state.json", "pid", "monitor.pid"):
+        (folder / name).unlink(missing_ok=True)
+    paths.exit_file(container_id).unlink(missing_ok=True)
+    shutil.rmtree(paths.engine / container_id, ignore_errors=True)
+
+
+def _undo(paths: oci_paths.Paths, folder: Path) -> None:
+    """A bundle without its record: `create` was cut short, nothing of it ever ran."""
+    with contextlib.suppress(OSError):
+        syscalls.unmount(str(folder / "root"))
+    network.Network(paths).remove(folder.name)
+    store.ImageStore(paths.data_dir).release(folder.name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def present(
+    paths: oci_paths.Paths,
+    layout: cgroups.Layout,
+    record: records.ContainerRecord,
+    state: records.ContainerState | None,
+) -> runtime.FoundContainer:
+    """One line of the inventory."""
+    ended = watch.read_exit(paths, layout, record) if state is not None else None
+    status: runtime.ContainerStatus = "created"
+    if ended is not None:
+        status = "exited"
+    elif state is not None and state.started_at is not None:
+        status = "running"
+    return runtime.FoundContainer(
+        container_id=record.spec.container_id,
+        task_id=record.spec.task_id,
+        name=record.spec.name,
+        status=status,
+        pid=state.pid if state is not None and status == "running" else None,
+        exit_code=ended.exit_code if ended is not None else None,
+        oom_killed=ended.oom_killed if ended is not None else False,
+        started_at=state.started_at if state is not None else None,
+        finished_at=ended.finished_at if ended is not None else None,
+        bindings=state.bindings if state is not None else (),
+        image_digest=record.image_digest,
+        labels=record.spec.labels,
+    )
