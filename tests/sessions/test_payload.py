@@ -71,12 +71,18 @@ def built(world: World, arn: str) -> acs_tasks.Task:
     return made
 
 
-def test_every_part_of_a_definition_reaches_the_agent(world: World) -> None:
+def full(world: World) -> str:
+    """The ARN of a task of everything that a definition may say."""
     world.join(*({"name": name} for name in NEEDS))
     volumes = [{"name": "data", "host": {"sourcePath": "/var/data"}}, {"name": "scratch"}]
     world.define("full", containerDefinitions=[CONTAINER, SIDE], volumes=volumes, cpu="512", memory="1024")
     override = {"name": "app", "command": ["other"], "environment": [{"name": "B", "value": "3"}], "memory": 600}
     arn = world.run("full", overrides={"containerOverrides": [override]}, group="g")
+    return arn
+
+
+def test_every_part_of_a_definition_reaches_the_agent(world: World) -> None:
+    arn = full(world)
     task = built(world, arn)
     prefix = "arn:aws:ecs:us-east-1:123456789012"
     assert (task.arn, task.task_cluster_arn) == (arn, f"{prefix}:cluster/default")
@@ -109,6 +115,11 @@ def test_every_part_of_a_definition_reaches_the_agent(world: World) -> None:
     )
     assert side.depends_on == (acs_tasks.Dependency(container_name="app", condition="START"),)
     assert not side.essential
+
+
+def test_what_docker_shall_do_is_said_in_dockers_words(world: World) -> None:
+    task = built(world, full(world))
+    app = task.containers[0]
     assert app.docker_config is not None
     assert json.loads(app.docker_config.config) == {
         "User": "1000:1000",
