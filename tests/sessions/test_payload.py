@@ -77,8 +77,7 @@ def full(world: World) -> str:
     volumes = [{"name": "data", "host": {"sourcePath": "/var/data"}}, {"name": "scratch"}]
     world.define("full", containerDefinitions=[CONTAINER, SIDE], volumes=volumes, cpu="512", memory="1024")
     override = {"name": "app", "command": ["other"], "environment": [{"name": "B", "value": "3"}], "memory": 600}
-    arn = world.run("full", overrides={"containerOverrides": [override]}, group="g")
-    return arn
+    return world.run("full", overrides={"containerOverrides": [override]}, group="g")
 
 
 def test_every_part_of_a_definition_reaches_the_agent(world: World) -> None:
