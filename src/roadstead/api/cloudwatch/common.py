@@ -1,0 +1,137 @@
+"""What CloudWatch's operations share: refusals in its words, dimensions, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from roadstead.base import errors, pagination
+from roadstead.model import record, tables
+from roadstead.signals import metrics, retention
+from roadstead.state import view as views
+
+R = TypeVar("R", bound=record.Record)
+
+PAGE_SCAN_MAX = 1000
+"""Records looked at for one page; a page that filters out more comes back shorter, with a token."""
+
+
+# -- refusals
+
+
+def invalid_value(message: str) -> errors.Refusal:
+    """InvalidParameterValue: a parameter is not what it may be."""
+    return errors.Refusal("InvalidParameterValue", message)
+
+
+def invalid_combination(message: str) -> errors.Refusal:
+    """InvalidParameterCombination: parameters that don't go together."""
+    return errors.Refusal("InvalidParameterCombination", message)
+
+
+def missing(message: str) -> errors.Refusal:
+    """MissingParameter: a parameter that must be given was not."""
+    return errors.Refusal("MissingParameter", message)
+
+
+def validation(message: str) -> errors.Refusal:
+    """ValidationError: what the alarms' operations and GetMetricData say."""
+    return errors.Refusal("ValidationError", message)
+
+
+def invalid_token() -> errors.Refusal:
+    """InvalidNextToken: not a token of this listing."""
+    return errors.Refusal("InvalidNextToken", "The specified NextToken is not a token of this request.")
+
+
+# -- metrics
+
+
+def metric_of(namespace: str, name: str, dimensions: Sequence[Any] | None) -> metrics.Metric:
+    """The metric that is asked for; one that can't exist is simply not found."""
+    return metrics.metric(namespace, name, [(each.Name, each.Value) for each in dimensions or ()])
+
+
+def has_duplicates(dimensions: metrics.Dimensions) -> bool:
+    """Whether a dimension name stands twice."""
+    return len(dimensions) > 1 and len({name for name, _ in dimensions}) != len(dimensions)
+
+
+def is_text(value: str) -> bool:
+    """Whether a name or a dimension's value is one: printable ASCII with something in it (behaviour.md 2.1)."""
+    return value.isascii() and value.isprintable() and not value.isspace()
+
+
+def is_period(seconds: int) -> bool:
+    """Whether a read may have this period (behaviour.md 2.4)."""
+    return seconds in retention.FINE_PERIODS_SECONDS or (
+        seconds >= retention.MINUTE and seconds % retention.MINUTE == 0
+    )
+
+
+def present_dimensions(dimensions: metrics.Dimensions) -> list[dict[str, str]]:
+    """Dimensions in wire names."""
+    return [{"Name": name, "Value": value} for name, value in dimensions]
+
+
+# -- outputs and pages
+
+
+def given(**members: Any) -> dict[str, Any]:
+    """An output of the members that have a value."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def read_page(
+    view: views.View,
+    table: tables.Table[R],
+    index: str,
+    group: tables.Group,
+    *,
+    query: str,
+    token: str | None,
+    limit: int,
+    first_after: tables.Order | None = None,
+    matches: Callable[[R], bool] = lambda _one: True,
+    ends: Callable[[R], bool] = lambda _one: False,
+) -> tuple[list[R], str | None]:
+    """Up to `limit` records of an index's group that match, and the token for those behind them.
+
+    `query` tells this listing from others: a token of another is refused. Without a token the page begins behind the
+    place `first_after`; it is over at the first record that `ends`. At most PAGE_SCAN_MAX records are looked at.
+    """
+    after = _place(query, token) if token is not None else first_after
+    found: list[R] = []
+    last: tables.Order | None = None
+    for looked_at, (place, one) in enumerate(view.page(table, index, group, after, PAGE_SCAN_MAX + 1)):
+        if ends(one):
+            break
+        if len(found) == limit or looked_at == PAGE_SCAN_MAX:
+            assert last is not None, "a page looks at one record at least"
+            return found, make_position(query, msgspec.json.encode(last).decode())
+        last = place
+        if matches(one):
+            found.append(one)
+    return found, None
+
+
+def make_position(query: str, position: str) -> str:
+    """A token that continues a listing of its own kind behind `position`."""
+    return pagination.make_token(query, position)
+
+
+def read_position(query: str, token: str) -> str:
+    """The position in such a token; refuses a token of another listing."""
+    position = pagination.read_token(query, token)
+    if position is None:
+        raise invalid_token()
+    return position
+
+
+def _place(query: str, token: str) -> tables.Order:
+    try:
+        return tuple(msgspec.json.decode(read_position(query, token), type=list[str | int | float]))
+    except msgspec.MsgspecError:
+        raise invalid_token() from None

@@ -1,0 +1,121 @@
+"""GetMetricData without metric math (behaviour.md 2.4): many metrics at once, in pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from roadstead.api import operation
+from roadstead.api.cloudwatch import common
+from roadstead.signals import percentiles, series
+from roadstead.state import view as views
+
+QUERIES_MAX = 500
+"""Queries in one call."""
+POINTS_MAX = 100_800
+"""Data points in one page."""
+_ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
+
+
+def get_metric_data(call: operation.Call, view: views.View) -> operation.Reply:
+    """GetMetricData: for each query timestamps and values, newest first unless ScanBy says otherwise.
+
+    A page has up to MaxDatapoints points, filled query by query. A query whose points did not all fit is PartialData,
+    and the next page goes on with it; one that was told whole does not come again.
+    """
+    params = call.params
+    queries = params.MetricDataQueries
+    _check(params, queries)
+    limit = POINTS_MAX if params.MaxDatapoints is None else params.MaxDatapoints
+    ascending = params.ScanBy == "TimestampAscending"
+    mark = _mark(params)
+    begin, after = _position(mark, params.NextToken) if params.NextToken is not None else (0, None)
+    results: list[dict[str, Any]] = []
+    token: str | None = None
+    for number, query in enumerate(queries):
+        if number < begin or query.ReturnData is False:
+            continue
+        points: Sequence[series.Point] = () if token is not None else _points(call, view, query, ascending)
+        if number == begin and after is not None:
+            points = [point for point in points if (point.timestamp > after) == ascending and point.timestamp != after]
+        fits = points[:limit]
+        if token is None and len(fits) < len(points):
+            last = fits[-1].timestamp if fits else (after if number == begin else None)
+            token = common.make_position(mark, msgspec.json.encode((number, last)).decode())
+        limit -= len(fits)
+        stat = query.MetricStat
+        results.append(
+            {
+                "Id": query.Id,
+                "Label": query.Label if query.Label is not None else stat.Metric.MetricName,
+                "Timestamps": [point.timestamp for point in fits],
+                "Values": [point.values[stat.Stat] for point in fits],
+                "StatusCode": "Complete" if token is None else "PartialData",
+            }
+        )
+    return operation.Reply(output=common.given(MetricDataResults=results, Messages=[], NextToken=token))
+
+
+def _points(call: operation.Call, view: views.View, query: Any, ascending: bool) -> list[series.Point]:
+    stat = query.MetricStat
+    metric = common.metric_of(stat.Metric.Namespace, stat.Metric.MetricName, stat.Metric.Dimensions)
+    start, end = call.params.StartTime, call.params.EndTime
+    found = view.signals.statistics(metric, stat.Unit, start, end, stat.Period, (stat.Stat,), call.now)
+    if not ascending:
+        found.reverse()
+    return found
+
+
+def _check(params: Any, queries: Sequence[Any]) -> None:
+    if not queries:
+        raise common.validation("The parameter MetricDataQueries is required.")
+    if len(queries) > QUERIES_MAX:
+        raise common.validation(f"The collection MetricDataQueries must not have a size greater than {QUERIES_MAX}.")
+    if params.StartTime >= params.EndTime:
+        raise common.validation("The parameter StartTime must be less than the parameter EndTime.")
+    if params.MaxDatapoints is not None and not 1 <= params.MaxDatapoints <= POINTS_MAX:
+        raise common.validation(f"The parameter MaxDatapoints must be between 1 and {POINTS_MAX}.")
+    for number, query in enumerate(queries, start=1):
+        _check_query(query, f"MetricDataQueries.member.{number}")
+    if len({query.Id for query in queries}) != len(queries):
+        raise common.validation("The values for parameter id in MetricDataQueries are not unique.")
+    if all(query.ReturnData is False for query in queries):
+        raise common.validation("At least one of the MetricDataQueries must have ReturnData set to true.")
+
+
+def _check_query(query: Any, where: str) -> None:
+    if _ID.fullmatch(query.Id) is None:
+        raise common.validation(
+            f"The value {query.Id} for parameter {where}.Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$."
+        )
+    stat = query.MetricStat
+    if stat is None:
+        raise common.validation(f"The parameter {where}.MetricStat is required.")
+    if stat.Metric.Namespace is None or stat.Metric.MetricName is None:
+        raise common.validation(f"The parameters {where}.MetricStat.Metric.Namespace and MetricName are required.")
+    if percentiles.parse(stat.Stat) is None:
+        raise common.validation(f"The value {stat.Stat} for parameter {where}.MetricStat.Stat is not supported.")
+    if not common.is_period(stat.Period):
+        raise common.validation(
+            f"The parameter {where}.MetricStat.Period must be 1, 5, 10, 20, 30 or a multiple of 60."
+        )
+    if query.Label is not None and "${" in query.Label:
+        raise common.validation(
+            f"Roadstead does not support dynamic labels yet: {where}.Label has '${{'; see docs/operations.md."
+        )
+
+
+def _mark(params: Any) -> str:
+    """What tells this request from others: all of it but the page."""
+    asked = (params.MetricDataQueries, params.StartTime, params.EndTime, params.ScanBy)
+    return "GetMetricData " + msgspec.json.encode(asked).decode()
+
+
+def _position(mark: str, token: str) -> tuple[int, float | None]:
+    try:
+        return msgspec.json.decode(common.read_position(mark, token), type=tuple[int, float | None])
+    except msgspec.MsgspecError:
+        raise common.invalid_token() from None

@@ -1,0 +1,84 @@
+"""The table of CloudWatch's operations that are served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roadstead.api import operation
+from roadstead.api.cloudwatch import alarms, history, listing, metric_data, metric_statistics, put_metric_data, tags
+
+
+def _operation(name: str, decide: Any, *accepts: str, note: str = "") -> operation.Operation:
+    return operation.Operation(service="cloudwatch", name=name, decide=decide, accepts=frozenset(accepts), note=note)
+
+
+_ALARM = (
+    "AlarmName", "AlarmDescription", "ActionsEnabled", "OKActions", "AlarmActions", "InsufficientDataActions",
+    "MetricName", "Namespace", "Statistic", "ExtendedStatistic", "Dimensions", "Period", "Unit", "EvaluationPeriods",
+    "DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData", "EvaluateLowSampleCountPercentile",
+    "Tags",
+)  # fmt: skip
+
+OPERATIONS: tuple[operation.Operation, ...] = (
+    _operation(
+        "PutMetricData",
+        put_metric_data.put_metric_data,
+        "Namespace",
+        "MetricData",
+        note="Data can be read at once. Namespaces that begin with AWS/ are refused.",
+    ),
+    _operation(
+        "GetMetricStatistics",
+        metric_statistics.get_metric_statistics,
+        "Namespace", "MetricName", "Dimensions", "StartTime", "EndTime", "Period", "Statistics", "ExtendedStatistics",
+        "Unit",
+        note="Percentiles interpolate between closest ranks; AWS does not publish its arithmetic.",
+    ),
+    _operation(
+        "GetMetricData",
+        metric_data.get_metric_data,
+        "MetricDataQueries.Id", "MetricDataQueries.MetricStat", "MetricDataQueries.Label",
+        "MetricDataQueries.ReturnData", "StartTime", "EndTime", "NextToken", "ScanBy", "MaxDatapoints",
+        note="Without metric math (Expression) and dynamic labels.",
+    ),
+    _operation(
+        "ListMetrics",
+        listing.list_metrics,
+        "Namespace", "MetricName", "Dimensions", "NextToken", "RecentlyActive",
+        note="New metrics are listed at once.",
+    ),
+    _operation(
+        "PutMetricAlarm",
+        alarms.put_metric_alarm,
+        *_ALARM,
+        note="Alarms on one metric with a static threshold. The only actions are scaling policies of ECS services; "
+        "others (SNS, EC2, Lambda) are refused.",
+    ),
+    _operation(
+        "DescribeAlarms",
+        alarms.describe_alarms,
+        "AlarmNames", "AlarmNamePrefix", "AlarmTypes", "StateValue", "ActionPrefix", "MaxRecords", "NextToken",
+    ),
+    _operation(
+        "DeleteAlarms",
+        alarms.delete_alarms,
+        "AlarmNames",
+        note="Deletes those of the names that exist; ResourceNotFound where none does.",
+    ),
+    _operation(
+        "DescribeAlarmHistory",
+        history.describe_alarm_history,
+        "AlarmName", "AlarmTypes", "HistoryItemType", "StartDate", "EndDate", "MaxRecords", "NextToken", "ScanBy",
+        note="A scaling action is told once a state, not at each of its repeats.",
+    ),
+    _operation(
+        "SetAlarmState", alarms.set_alarm_state, "AlarmName", "StateValue", "StateReason", "StateReasonData",
+        note="Without recentDatapoints in StateReasonData, scaling policies count with the metric's newest value.",
+    ),
+    _operation("EnableAlarmActions", alarms.enable_alarm_actions, "AlarmNames"),
+    _operation("DisableAlarmActions", alarms.disable_alarm_actions, "AlarmNames"),
+    _operation("TagResource", tags.tag_resource, "ResourceARN", "Tags", note="Alarms only."),
+    _operation("UntagResource", tags.untag_resource, "ResourceARN", "TagKeys", note="Alarms only."),
+    _operation("ListTagsForResource", tags.list_tags_for_resource, "ResourceARN", note="Alarms only."),
+)  # fmt: skip
+"""All of them."""
