@@ -149,8 +149,11 @@ def test_a_call_takes_a_thousand_data_or_none(world: World) -> None:
         "The collection MetricData must not have a size greater than 1000.",
     )
     data = [datum, {"MetricName": "Load", "Value": float("nan")}]
-    code, text = world.refused("PutMetricData", Namespace="Test", MetricData=data)
-    assert "MetricData.member.2.Value" in text
+    assert world.refused("PutMetricData", Namespace="Test", MetricData=data) == (
+        "InvalidParameterValue",
+        "The value NaN for parameter MetricData.member.2.Value is invalid.",
+    )
+    assert statistics(world, "SampleCount")[0]["SampleCount"] == 1000.0
     assert world.refusal_code("PutMetricData", Namespace="Test") == "MissingParameter"
 
 
