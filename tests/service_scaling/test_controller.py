@@ -104,9 +104,10 @@ class World:
             )
         )
 
-    def alarm(self, name: str, value: float | None) -> None:
+    def alarm(self, name: str, value: float | None, measured_at: float | None = None) -> None:
         """The alarm is in ALARM, and its actions are due now."""
-        self._observe(name, state="ALARM", newest_value=value, newest_value_at=self.now, actions_at=self.now)
+        at = self.now if measured_at is None else measured_at
+        self._observe(name, state="ALARM", newest_value=value, newest_value_at=at, actions_at=self.now)
 
     def quiet(self, name: str) -> None:
         """The alarm is OK again."""
@@ -254,6 +255,26 @@ def test_the_scale_out_cooldown_lets_only_more_through() -> None:
         world.settle()
         assert world.desired == desired, after
     assert [one.to_count for one in world.told] == [10, 9, 7], "an ignored evaluation writes no activity"
+
+
+def test_a_value_measured_before_a_change_is_counted_with_the_tasks_of_then() -> None:
+    world = World()
+    world.alarm("cpu-high", 80.0)
+    world.settle()
+    world.now += 10
+    world.set_running(7)
+    world.settle()
+    assert world.told[0].status == "Successful"
+    world.now += 400
+    world.alarm("cpu-high", 100.0, measured_at=10_009.0)
+    world.settle()
+    assert (world.desired, world.told[0].numbers.formula) == (8, "ceil(4 × 100 / 50) = 8"), "not ceil(7 × 100 / 50)"
+    world.set_running(8)
+    world.settle()
+    world.now += 400
+    world.alarm("cpu-high", 60.0, measured_at=world.now - 60)
+    world.settle()
+    assert (world.desired, world.told[0].numbers.formula) == (10, "ceil(8 × 60 / 50) = 10")
 
 
 def test_a_low_alarm_lowers_the_desired_count_and_starts_the_cooldown() -> None:

@@ -138,24 +138,45 @@ class World:
             raise AssertionError("the controllers do not come to rest")
         assert self.problems == []
 
+    def measure(self, timestamp: float, percent: float) -> None:
+        """A data point of the service's CPU utilization."""
+        datum = metrics.Datum(
+            metric=METRIC,
+            timestamp=timestamp,
+            values=(percent,),
+            unit="Percent",
+            storage_resolution_seconds=1 if self.resolution == 20 else 60,
+        )
+        self.store.commit(plan.Plan(data=(datum,)), self.now)
+
     def run(self, seconds: float, load: float) -> None:
         """Time passes under that load: every 20 s a measurement; tasks start and stop at once."""
         until = self.now + seconds
         while self.now < until:
             running = self.running
             if running:
-                datum = metrics.Datum(
-                    metric=METRIC,
-                    timestamp=self.now,
-                    values=(min(100.0, load / running),),
-                    unit="Percent",
-                    storage_resolution_seconds=1 if self.resolution == 20 else 60,
-                )
-                self.store.commit(plan.Plan(data=(datum,)), self.now)
+                self.measure(self.now, min(100.0, load / running))
             self.now += SAMPLE_SECONDS
             self.settle()
             self.set_running(self.desired)
             self.settle()
+
+    def run_late(self, seconds: float, load: float) -> list[int]:
+        """As `run`, but a measurement tells of the 20 s before it, and comes 7 s into them; desired counts in turn."""
+        seen, before, until = [self.desired], min(100.0, load / self.running), self.now + seconds
+        while self.now < until:
+            at_present = min(100.0, load / self.running)
+            self.measure(self.now + 7, (13 * before + 7 * at_present) / 20)
+            before = at_present
+            self.now += SAMPLE_SECONDS
+            self.settle()
+            self.now += 1
+            self.set_running(self.desired)
+            self.settle()
+            self.now -= 1
+            if self.desired != seen[-1]:
+                seen.append(self.desired)
+        return seen
 
     def until_changed(self, load: float, seconds_max: float) -> float:
         """Run under that load until the desired count changes; how long it took."""
@@ -196,6 +217,16 @@ def test_high_resolution_metrics_scale_out_within_two_minutes() -> None:
     world.run(300, load=20)
     assert world.desired == 1, "within five minutes, the low alarm waiting for three data points"
     assert world.told[-1].to_count == 1
+
+
+@pytest.mark.parametrize(("resolution", "kind"), [(20, "HighResolution"), (60, "")])
+def test_late_measurements_and_short_cooldowns_do_not_make_it_swing(resolution: int, kind: str) -> None:
+    """What was measured with two tasks isn't counted for four (behaviour.md 1.3.3: value and count belong together)."""
+    world = World(resolution=resolution, scale_in_datapoints=3)
+    world.track(f"ECSServiceAverageCPUUtilization{kind}", ScaleOutCooldown=20, ScaleInCooldown=20)
+    assert world.run_late(900, load=320) == [2, 4, 7]
+    assert world.run_late(900, load=330) == [7]
+    assert world.run_late(900, load=100) == [7, 2]
 
 
 def test_the_service_stops_at_its_maximum_and_says_so() -> None:

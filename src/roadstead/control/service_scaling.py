@@ -70,7 +70,8 @@ def _enforce_bounds(
 def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: services.Service, now: float) -> None:
     """Do what the policies' alarms ask for, and remember that it was answered."""
     policies = list(draft.view.find(tables.SCALING_POLICIES, "by_target", target.key))
-    judged = {policy.policy_name: _judged(draft.view, policy) for policy in policies}
+    last = activities.newest_change(draft.view, target.key)
+    judged = {policy.policy_name: _judged(draft.view, policy, last) for policy in policies}
     if not any(_fired(policy) for policy in judged.values()):
         return
     running = draft.view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)[0]
@@ -106,8 +107,8 @@ def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: s
         _set_desired_count(draft, service, step.to, now)
 
 
-def _judged(view: views.View, policy: scaling.ScalingPolicy) -> formula.Policy:
-    """A policy as the formula sees it."""
+def _judged(view: views.View, policy: scaling.ScalingPolicy, last: scaling.ScalingActivity | None) -> formula.Policy:
+    """A policy as the formula sees it; `last` is the target's newest change of capacity."""
     tracking = policy.target_tracking
     low = None if tracking.disable_scale_in else policy.alarm_low
     return formula.Policy(
@@ -115,13 +116,15 @@ def _judged(view: views.View, policy: scaling.ScalingPolicy) -> formula.Policy:
         target_value=tracking.target_value,
         scale_out_cooldown_seconds=tracking.scale_out_cooldown_seconds,
         scale_in_cooldown_seconds=tracking.scale_in_cooldown_seconds,
-        high=_signal(view, policy, policy.alarm_high),
-        low=_signal(view, policy, low) if low is not None else None,
+        high=_signal(view, policy, policy.alarm_high, last),
+        low=_signal(view, policy, low, last) if low is not None else None,
         memory=policy.memory,
     )
 
 
-def _signal(view: views.View, policy: scaling.ScalingPolicy, name: str) -> formula.Signal:
+def _signal(
+    view: views.View, policy: scaling.ScalingPolicy, name: str, last: scaling.ScalingActivity | None
+) -> formula.Signal:
     """One of the policy's alarms; one that a user has deleted, or taken the action from, asks for nothing."""
     alarm = view.get(alarms.MetricAlarm, name)
     if alarm is None:
@@ -131,7 +134,26 @@ def _signal(view: views.View, policy: scaling.ScalingPolicy, name: str) -> formu
     due = alarm.observed.actions_at
     handled = policy.memory.handled_evaluation.get(name)
     fired = in_alarm and acts and due is not None and (handled is None or due > handled)
-    return formula.Signal(alarm=name, value=alarm.observed.newest_value, in_alarm=in_alarm, fired=fired)
+    return formula.Signal(
+        alarm=name,
+        value=alarm.observed.newest_value,
+        in_alarm=in_alarm,
+        fired=fired,
+        running=_running_when_measured(alarm.observed.newest_value_at, last),
+    )
+
+
+def _running_when_measured(measured_at: float | None, last: scaling.ScalingActivity | None) -> int | None:
+    """How many tasks a data point was measured with, where that isn't the present count; else None.
+
+    A data point whose period began before the newest change was fulfilled tells of the load on as many tasks as there
+    were before it. Counting it for those that run now would multiply the change: each step would be taken twice, and a
+    service with short cooldowns would swing for ever. While a change is on its way the running count is used as it is
+    (the second worked example of behaviour.md 1.3.4).
+    """
+    if measured_at is None or last is None or last.status != "Successful" or last.ended_at is None:
+        return None
+    return last.from_count if measured_at < last.ended_at else None
 
 
 def _fired(policy: formula.Policy) -> bool:

@@ -9,12 +9,13 @@ import msgspec
 from roadstead.control import service_scaling_formula as formula
 from roadstead.model import scaling, services, tables
 from roadstead.state import plan
+from roadstead.state import view as views
 
 FULFILMENT_SECONDS_MAX = 15 * 60
 """An activity that isn't fulfilled by then is Unfulfilled (behaviour.md 1.7)."""
 UNFINISHED = ("Pending", "InProgress")
-REFUSALS_COMPARED_MAX = 10
-"""Newest activities among which the same refusal is looked for, so that a repeated one is written once."""
+ACTIVITIES_LOOKED_AT_MAX = 10
+"""Newest activities of a target among which one is looked for: the newest change, or a refusal said before."""
 NOT_SCALED_DESCRIPTION = "Attempting to scale due to alarm triggered"
 
 
@@ -54,7 +55,7 @@ def record_change(
 def record_refusal(draft: plan.Draft, target: scaling.ScalableTarget, refused: formula.Refused, now: float) -> None:
     """A not-scaled activity; none where the policy's newest activity already says the same of the same alarm."""
     cause = alarm_cause(refused.alarm, refused.policy)
-    newest = draft.view.page(tables.SCALING_ACTIVITIES, "newest_first", (target.key,), None, REFUSALS_COMPARED_MAX)
+    newest = draft.view.page(tables.SCALING_ACTIVITIES, "newest_first", (target.key,), None, ACTIVITIES_LOOKED_AT_MAX)
     for _, one in newest:
         if not one.not_scaled:
             break
@@ -73,6 +74,14 @@ def record_refusal(draft: plan.Draft, target: scaling.ScalableTarget, refused: f
         not_scaled=(refused.reason,),
         numbers=refused.numbers,
     )
+
+
+def newest_change(view: views.View, key: str) -> scaling.ScalingActivity | None:
+    """The target's newest activity that changed its capacity; None where none of the newest did."""
+    for _, one in view.page(tables.SCALING_ACTIVITIES, "newest_first", (key,), None, ACTIVITIES_LOOKED_AT_MAX):
+        if not one.not_scaled:
+            return one
+    return None
 
 
 def follow(draft: plan.Draft, key: str, service: services.Service | None, now: float) -> float | None:

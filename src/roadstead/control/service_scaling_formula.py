@@ -27,6 +27,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     in_alarm: bool
     fired: bool
     """Its action is due and not yet acted upon."""
+    running: int | None = None
+    """How many tasks ran when the value was measured; None: as many as run now."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,22 +139,28 @@ def rule(situation: Situation, now: float) -> Ruling:
     return Ruling(step=inward.step, refused=(*out.refused, *inward.refused))
 
 
+def _measured_running(situation: Situation, signal: Signal) -> int:
+    """The running count that belongs to the signal's value."""
+    return situation.running if signal.running is None else signal.running
+
+
 def _candidate(situation: Situation, policy: Policy, signal: Signal) -> Candidate | None:
     """What the policy asks for; None without a data point to compute with."""
     value = signal.value
     if value is None or not math.isfinite(value):
         return None
-    proposed = propose(situation.running, value, policy.target_value)
+    running = _measured_running(situation, signal)
+    proposed = propose(running, value, policy.target_value)
     bounded = min(max(proposed, situation.minimum), situation.maximum)
     numbers = scaling.ScalingNumbers(
         metric_value=value,
         target_value=policy.target_value,
-        capacity=situation.running,
+        capacity=running,
         proposed=proposed,
         bounded=bounded,
         min_capacity=situation.minimum,
         max_capacity=situation.maximum,
-        formula=formula_text(situation.running, value, policy.target_value),
+        formula=formula_text(running, value, policy.target_value),
     )
     return Candidate(policy, signal, proposed, bounded, numbers)
 
@@ -241,7 +249,7 @@ def _would_flap(situation: Situation, count: int) -> bool:
         signal = policy.low or policy.high
         if signal is None or not signal.in_alarm or signal.value is None or not math.isfinite(signal.value):
             continue  # of an alarm at rest no fresh value is known
-        if quotient(situation.running, signal.value, policy.target_value) > count:
+        if quotient(_measured_running(situation, signal), signal.value, policy.target_value) > count:
             return True
     return False
 
