@@ -30,7 +30,7 @@ def chosen(path: pathlib.Path, **values: Any) -> settings.Settings:
 
 
 async def start(path: pathlib.Path, **values: Any) -> server.Server:
-    one = server.Server(chosen(path, **values), on_event=lambda text: None)
+    one = server.Server(chosen(path, **values))
     await one.start()
     return one
 
@@ -147,7 +147,7 @@ import asyncio, pathlib, sys
 from roadstead.app import server, settings
 print("ready", flush=True)
 chosen = settings.Settings(port=0, data_dir=pathlib.Path(sys.argv[1]))
-asyncio.run(server.run(chosen, lambda text: print(text, flush=True)))
+asyncio.run(server.run(chosen, lambda event: print(event.text, flush=True)))
 """
 
 

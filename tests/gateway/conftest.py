@@ -23,7 +23,7 @@ async def start(tmp_path: pathlib.Path) -> AsyncIterator[gateway_caller.Start]:
 
     async def begin(**values: Any) -> gateway_caller.Caller:
         chosen = settings.Settings(**{"port": 0, "data_dir": tmp_path / "data", **values})
-        one = server.Server(chosen, on_event=lambda text: None)
+        one = server.Server(chosen)
         await one.start()
         started.append(one)
         return gateway_caller.Caller(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -41,6 +42,16 @@ def bind(host: str, port: int) -> socket.socket:
             "Stop what uses it, or choose another with --port (0 takes a free one).",
         ) from error
     return one
+
+
+class _RefusalIsNoError(logging.Filter):
+    """uvicorn calls it an error when a websocket is refused with a response of its own, as ASGI allows."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "without completing handshake" not in record.getMessage()
+
+
+_REFUSAL_IS_NO_ERROR = _RefusalIsNoError()
 
 
 class _Server(uvicorn.Server):
@@ -82,6 +93,7 @@ class Listener:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS_MAX,
         )
+        logging.getLogger("uvicorn.error").addFilter(_REFUSAL_IS_NO_ERROR)
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 

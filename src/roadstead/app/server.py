@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from roadstead.api import registry
-from roadstead.app import controllers, endpoints, keys, listener, settings
+from roadstead.app import controllers, endpoints, events, keys, listener, resetting, settings
 from roadstead.base import clock as clocks
 from roadstead.base import errors
 from roadstead.base import scope as scopes
 from roadstead.engine import committer, live, stepper
-from roadstead.gateway import asgi, aws, http, identity, local
+from roadstead.gateway import agents, aws, http, identity, local
 from roadstead.journals import lock, sqlite
 from roadstead.state import journal, store
 from roadstead.wire import services
@@ -50,14 +50,14 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Server:
-    """One control plane in this process. `on_event` is told what a user would want to know, line by line."""
+    """One control plane in this process. `on_event` is told what a user would want to know."""
 
     def __init__(
         self,
         chosen: settings.Settings,
         *,
         clock: clocks.Clock | None = None,
-        on_event: Callable[[str], None] | None = None,
+        on_event: events.Listener = events.ignore,
     ) -> None:
         chosen.check()
         self.settings = chosen
@@ -65,7 +65,7 @@ class Server:
         self.endpoint = ""
         self.version = importlib.metadata.version("roadstead")
         self._clock = clock or clocks.SystemClock()
-        self._tell = on_event or logger.info
+        self._tell = on_event
         self._on_reset: list[Callable[[], None]] = []
         self._clean = contextlib.AsyncExitStack()
         self.store = store.Store(
@@ -99,18 +99,22 @@ class Server:
         self.store.watch(self.stepper.note)
         self.engine = live.LiveEngine(self.stepper, self._clock, self.committer)
         self._clean.callback(self.engine.stop)
+        verifier = self._verifier(self.keys)
+        self.agents = agents.AgentGateway(self.store, self.committer, self._clock, verifier)
+        self.agents.start()
         bound = listener.bind(chosen.host, chosen.port)
         host = chosen.host if chosen.host not in ("0.0.0.0", "::") else "127.0.0.1"
         shown = f"[{host}]" if ":" in host else host
         self.endpoint = f"http://{shown}:{bound.getsockname()[1]}"
-        self.front = self._front_door(self.keys)
+        self.front = self._front_door(verifier)
         listening = listener.Listener(self.front, bound)
         self._clean.push_async_callback(listening.stop)
         await listening.start()
+        self._clean.push_async_callback(self.agents.stop)
         self.engine.start()
         self._expire()
         self._clean.callback(self._stop_expiry)
-        self._announce(host)
+        self._announce(chosen.host)
 
     def _open_journal(self) -> journal.Journal:
         path = self.settings.journal_path
@@ -132,15 +136,18 @@ class Server:
     async def _write_all(self) -> None:
         await self.committer.close(list(self.store.signals.dump()))
 
-    def _front_door(self, pair: keys.KeyPair) -> http.FrontDoor:
+    def _verifier(self, pair: keys.KeyPair) -> identity.Verifier:
         chosen = self.settings
-        known = services.Services()
         secrets_by_id = {pair.access_key_id: pair.secret_access_key}
-        verifier = identity.Verifier(
+        return identity.Verifier(
             secrets_by_id.get if chosen.auth == "sigv4" else None,
             region=chosen.region,
             on_loopback=chosen.is_on_loopback,
         )
+
+    def _front_door(self, verifier: identity.Verifier) -> http.FrontDoor:
+        chosen = self.settings
+        known = services.Services()
         apis = aws.AwsApis(known, registry.all_operations(), self.store, self.committer, self._clock, verifier)
         own = local.LocalApis(
             endpoints.reads(chosen, self.version, self.committer),
@@ -149,8 +156,7 @@ class Server:
             self._clock,
             verifier,
         )
-        mounts: dict[str, asgi.Application] = {}
-        return http.FrontDoor(apis, own, mounts, self.version)
+        return http.FrontDoor(apis, own, self.agents.mounts, self.version)
 
     def _announce(self, host: str) -> None:
         chosen = self.settings
@@ -165,13 +171,19 @@ class Server:
         )
         _replace(chosen.server_path, msgspec.json.format(msgspec.json.encode(running)) + b"\n")
         self._clean.callback(chosen.server_path.unlink, missing_ok=True)
-        self._tell(f"Roadstead {self.version} serves {self.endpoint}, data in {chosen.data_dir}")
+        text = f"Roadstead {self.version} serves {self.endpoint}, data in {chosen.data_dir}"
+        facts = {"endpoint": self.endpoint, "dataDir": str(chosen.data_dir), "region": chosen.region}
+        self._tell(events.Event(kind="serving", text=text, facts=facts))
         if chosen.auth == "off" and not chosen.is_on_loopback:
-            logger.warning("signatures are off and %s is not loopback: whoever reaches it controls this machine", host)
+            text = f"Signatures are off and {host} is not loopback: whoever reaches it controls this machine"
+            logger.warning(text)
+            self._tell(events.Event(kind="problem", text=text))
 
     async def _reset(self) -> dict[str, Any]:
-        self.store.clear()
-        self.stepper.start(self._clock.now())
+        now = self._clock.now()
+        resetting.reset(self.store, now)
+        self.agents.close_all()
+        self.stepper.start(now)
         for call in self._on_reset:
             call()
         return {"status": "ok"}
@@ -187,7 +199,7 @@ class Server:
     def _on_journal_failure(self, problem: errors.HostProblem) -> None:
         self.engine.stop()
         logger.critical("%s; from now on every write is refused", problem)
-        self._tell(str(problem))
+        self._tell(events.Event(kind="problem", text=str(problem)))
 
 
 def _report(problem: stepper.Problem) -> None:
@@ -200,7 +212,7 @@ def _replace(path: pathlib.Path, content: bytes) -> None:
     draft.replace(path)
 
 
-async def run(chosen: settings.Settings, on_event: Callable[[str], None] | None = None) -> None:
+async def run(chosen: settings.Settings, on_event: events.Listener = events.ignore) -> None:
     """Serve until SIGTERM or SIGINT. Raises errors.HostProblem where the server can't start."""
     ends = asyncio.Event()
     loop = asyncio.get_running_loop()

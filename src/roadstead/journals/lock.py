@@ -1,4 +1,4 @@
-"""One server, one data directory: a lock that the kernel drops when its holder ends, however it ends."""
+"""One process, one data directory: a lock that the kernel drops when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from roadstead.base import errors
 
 
 class DirectoryLock:
-    """Held from construction to `release`. Raises errors.HostProblem where another process holds it."""
+    """Held from construction to `release`. `what` says whose directory it is: `server`, `agent`.
 
-    def __init__(self, path: pathlib.Path) -> None:
+    Raises errors.HostProblem where another process holds it, or the directory can't be used.
+    """
+
+    def __init__(self, path: pathlib.Path, what: str = "server") -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -29,7 +32,7 @@ class DirectoryLock:
             os.close(self._file)
             raise errors.HostProblem(
                 f"The data directory {path.parent} is in use",
-                f"another Roadstead server (process {holder}) has it open" if holder else "another server has it open",
+                f"another Roadstead {what} (process {holder}) has it open" if holder else f"another {what} has it open",
                 "Stop that one with `roadstead down`, or choose another directory with --data-dir.",
             ) from error
         os.ftruncate(self._file, 0)
