@@ -214,6 +214,29 @@ def test_pages_of_alarms_together_are_all_of_them(world: World, params: dict[str
         assert world.refusal_code("DescribeAlarms", AlarmNamePrefix="x", NextToken=bad) == "InvalidNextToken"
 
 
+def test_alarms_are_found_by_their_metric(world: World) -> None:
+    host, zone = {"Name": "Host", "Value": "a"}, {"Name": "Zone", "Value": "z"}
+    world.put_alarm("plain")
+    world.put_alarm("both", Dimensions=[zone, host])
+    world.put_alarm("fine", Dimensions=[host, zone], Period=20)
+    world.put_alarm("sum", Dimensions=[host, zone], Statistic="Sum", Unit="Count")
+    world.put_alarm("p90", Dimensions=[host, zone], Statistic=None, ExtendedStatistic="p90")
+
+    def found(**params: Any) -> list[str]:
+        answer = world.call("DescribeAlarmsForMetric", Namespace="Test", MetricName="Load", **params)
+        return [alarm["AlarmName"] for alarm in answer["MetricAlarms"]]
+
+    assert found() == ["plain"]
+    assert found(Dimensions=[host, zone]) == ["both", "fine", "p90", "sum"]
+    assert found(Dimensions=[host]) == []
+    assert found(Dimensions=[host, zone], Period=60) == ["both", "p90", "sum"]
+    assert found(Dimensions=[host, zone], Statistic="Average") == ["both", "fine"]
+    assert found(Dimensions=[host, zone], ExtendedStatistic="p90") == ["p90"]
+    assert found(Dimensions=[host, zone], Unit="Count") == ["sum"]
+    world.put_alarm("plain", MetricName="Other")
+    assert found() == []
+
+
 # -- DeleteAlarms
 
 

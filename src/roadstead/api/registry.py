@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roadstead.api import operation, sts
 from roadstead.api.application_autoscaling import operations as application_autoscaling
+from roadstead.api.cloudwatch import operations as cloudwatch
 from roadstead.api.ecs import (
     agent,
     clusters,
@@ -20,6 +21,7 @@ _TABLES: tuple[tuple[operation.Operation, ...], ...] = (
     tasks.OPERATIONS,
     container_instances.OPERATIONS,
     agent.OPERATIONS,
+    cloudwatch.OPERATIONS,
     sts.OPERATIONS,
 )
 

@@ -329,6 +329,8 @@ ALARMS = Table(
     indexes={
         # ("all",) and (state,) → alarms by name
         "listing": Index(lambda one: (("all",), (one.observed.state,))),
+        # (namespace, metric name, dimension, value, …) → alarms on that metric
+        "by_metric": Index(lambda one: ((one.spec.namespace, one.spec.metric_name, *sum(one.spec.dimensions, ())),)),
         # (action,) → alarms that carry it as an ALARM action
         "by_action": Index(lambda one: tuple((action,) for action in sorted(set(one.spec.alarm_actions)))),
     },

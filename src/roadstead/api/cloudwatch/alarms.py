@@ -114,6 +114,24 @@ def _listed(params: Any, view: views.View) -> tuple[list[alarms.MetricAlarm], st
     )
 
 
+def describe_alarms_for_metric(call: operation.Call, view: views.View) -> operation.Reply:
+    """DescribeAlarmsForMetric: all alarms on a metric, or those of them with a statistic, a period, a unit."""
+    params = call.params
+    if params.Statistic is not None and params.ExtendedStatistic is not None:
+        raise common.validation("Statistic and ExtendedStatistic can not be specified together.")
+    metric = common.metric_of(params.Namespace, params.MetricName, params.Dimensions)
+    names = [part for pair in metric.dimensions for part in pair]
+    shown = [
+        present_alarm(view, alarm)
+        for alarm in view.find(tables.ALARMS, "by_metric", metric.namespace, metric.name, *names)
+        if params.Statistic in (None, alarm.spec.statistic)
+        and params.ExtendedStatistic in (None, alarm.spec.extended_statistic)
+        and params.Period in (None, alarm.spec.period_seconds)
+        and params.Unit in (None, alarm.spec.unit)
+    ]
+    return operation.Reply(output={"MetricAlarms": shown})
+
+
 def delete_alarms(call: operation.Call, view: views.View) -> operation.Reply:
     """DeleteAlarms: those of the names that exist, together; ResourceNotFound where none of them does."""
     draft = plan.Draft(view)

@@ -60,6 +60,11 @@ OPERATIONS: tuple[operation.Operation, ...] = (
         "AlarmNames", "AlarmNamePrefix", "AlarmTypes", "StateValue", "ActionPrefix", "MaxRecords", "NextToken",
     ),
     _operation(
+        "DescribeAlarmsForMetric",
+        alarms.describe_alarms_for_metric,
+        "Namespace", "MetricName", "Dimensions", "Statistic", "ExtendedStatistic", "Period", "Unit",
+    ),
+    _operation(
         "DeleteAlarms",
         alarms.delete_alarms,
         "AlarmNames",
