@@ -138,6 +138,9 @@ class Network:
             self.remove(key)
             raise
         syscalls.setns(self._host_namespace, syscalls.CLONE_NEWNET)
+        if veth is not None:
+            # Lets a container reach itself by a published port: the bridge sends the frame back where it came from.
+            Path(f"/sys/class/net/{veth}/brport/hairpin_mode").write_text("1")
         return veth
 
     def _connect(self, veth: str, interface: Interface, namespace: str) -> None:

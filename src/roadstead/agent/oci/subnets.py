@@ -18,16 +18,21 @@ class NoSubnet(Exception):
 
 def choose(routes: Iterable[tuple[str, int]], start: int) -> tuple[str, str]:
     """(awsvpc subnet, local subnet): the first free block at or after `start` (any number, spreads instances)."""
-    taken = [ipaddress.IPv4Network(f"{address}/{prefix}", strict=False) for address, prefix in routes if prefix]
+    taken = [_range(address, prefix) for address, prefix in routes if prefix]
     blocks = 1 << (BLOCK_PREFIX - POOL.prefixlen)
     for step in range(min(CANDIDATES_MAX, blocks)):
         number = (start + step) % blocks
         first = int(POOL.network_address) + number * (1 << (32 - BLOCK_PREFIX))
-        block = ipaddress.IPv4Network((first, BLOCK_PREFIX))
-        if not any(block.overlaps(route) for route in taken):
-            quarters = list(block.subnets(new_prefix=24))
-            return str(quarters[0]), str(ipaddress.IPv4Network(f"{quarters[2].network_address}/23"))
+        last = first + (1 << (32 - BLOCK_PREFIX)) - 1
+        if not any(start_of <= last and first <= end_of for start_of, end_of in taken):
+            return f"{ipaddress.IPv4Address(first)}/24", f"{ipaddress.IPv4Address(first + 512)}/23"
     raise NoSubnet(f"no /{BLOCK_PREFIX} block in {POOL} is free of this host's routes")
+
+
+def _range(address: str, prefix: int) -> tuple[int, int]:
+    size = 1 << (32 - prefix)
+    first = int(ipaddress.IPv4Address(address)) & ~(size - 1)
+    return first, first + size - 1
 
 
 def gateway_of(subnet: str) -> str:

@@ -38,8 +38,10 @@ def resolve(user: str, passwd: str, group: str) -> Identity:
         gid = _group(group_name, groups)
     elif entry is not None:
         members = (found for found in groups if len(found) > 3 and entry[0] in found[3].split(","))
-        additional = tuple(sorted({_number(found[2]) for found in members} - {gid}))
-    return Identity(uid=uid, gid=gid, additional_gids=additional, home=(entry[5] or "/") if entry else "/")
+        additional = tuple(sorted({_number(found[2]) for found in members}))
+    # The first group is among the further ones too: else a process that drops to them alone could shake a denial off.
+    further = (gid, *(each for each in additional if each != gid))
+    return Identity(uid=uid, gid=gid, additional_gids=further, home=(entry[5] or "/") if entry else "/")
 
 
 def _group(name: str, groups: list[list[str]]) -> int:
