@@ -49,3 +49,31 @@ def compare_golden(name: str, text: str) -> None:
     assert text == path.read_text(), (
         f"{name} differs: where that is meant, run with {REWRITE}=1 and read the difference"
     )
+
+
+def scaled_service(subject: world.World, *, high_resolution: bool, minimum: int = 1, maximum: int = 20) -> None:
+    """The service `web` of one task, scaled between bounds by target tracking at 60 % CPU."""
+    register(subject)
+    monitoring = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]}
+    more = {"monitoring": monitoring} if high_resolution else {}
+    subject.call("ecs", "CreateService", serviceName="web", taskDefinition="web", desiredCount=minimum, **more)
+    subject.converge(300.0)  # 20 s policies are refused before all tasks emit at 20 s
+    target = {
+        "ServiceNamespace": "ecs",
+        "ResourceId": "service/default/web",
+        "ScalableDimension": "ecs:service:DesiredCount",
+    }
+    subject.call(
+        "application-autoscaling", "RegisterScalableTarget", **target, MinCapacity=minimum, MaxCapacity=maximum
+    )
+    suffix = "HighResolution" if high_resolution else ""
+    specification = {"PredefinedMetricType": f"ECSServiceAverageCPUUtilization{suffix}"}
+    tracking = {"TargetValue": 60.0, "PredefinedMetricSpecification": specification}
+    subject.call(
+        "application-autoscaling",
+        "PutScalingPolicy",
+        **target,
+        PolicyName="cpu",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=tracking,
+    )

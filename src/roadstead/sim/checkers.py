@@ -28,6 +28,7 @@ class Checkers:
         self._running: dict[str, dict[str, str]] = {}
         """Host by container, for each task."""
         self._tasks: dict[str, str] = {}
+        self._kept: dict[tuple[str, str], int] = {}
 
     # ------------------------------------------------------------------------------------------ commits
 
@@ -35,10 +36,19 @@ class Checkers:
         """After each commit."""
         invariants.check_commit(commit, self._look())
 
+    def acknowledged(self, commit: store.Commit) -> None:
+        """A client was told that its write is kept."""
+        for change in commit.changes:
+            self._kept[change.table, change.key] = change.revision if change.after is not None else 0
+
     def after_restart(self, acknowledged: int) -> None:
-        """What somebody was told is durable is there."""
+        """What somebody was told is kept is there; what a later commit removed, that commit is kept, too."""
         found = self._disk.newest_revision()
         assert found >= acknowledged, f"revision {acknowledged} was acknowledged, the disk has {found}"
+        for (table, key), revision in self._kept.items():
+            there = self._disk.revision_of(table, key)
+            gone = self._disk.removed_at(table, key)
+            assert max(there, gone) >= revision, f"{table} {key} was acknowledged at {revision}, the disk has {there}"
 
     # ------------------------------------------------------------------------------------------ hosts
 

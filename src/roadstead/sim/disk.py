@@ -13,6 +13,7 @@ class Disk:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], journal.Row] = {}
+        self._removed: dict[tuple[str, str], int] = {}
         self._revision = 0
         self._chunks: tuple[bytes, ...] = ()
         self._data: list[metrics.Datum] = []
@@ -37,6 +38,7 @@ class Disk:
             for row in entry.rows:
                 if row.blob is None:
                     self._rows.pop((row.table, row.key), None)
+                    self._removed[row.table, row.key] = row.revision
                 else:
                     self._rows[row.table, row.key] = row
             self._data.extend(entry.data)
@@ -57,3 +59,7 @@ class Disk:
         """The revision of a record that is kept; 0 where none is. For the checkers."""
         row = self._rows.get((table, key))
         return row.revision if row is not None else 0
+
+    def removed_at(self, table: str, key: str) -> int:
+        """The revision in which a record was last removed; 0 where it never was. For the checkers."""
+        return self._removed.get((table, key), 0)

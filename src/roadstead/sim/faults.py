@@ -27,6 +27,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     step_seconds_max: float = 0.0
     """How long a decision waits for its turn, evenly from 0, so that things happen between decisions."""
     plane_crash_every_seconds: float = 0.0
+    plane_crash_chance: float = 0.0
+    """For each commit: it dies while the journal is at it."""
     plane_down_seconds_max: float = 60.0
 
     # hosts
@@ -50,14 +52,15 @@ ROUGH = Faults(
     break_chance=0.005,
     request_loss_chance=0.02,
     answer_loss_chance=0.02,
-    cut_every_seconds=1800.0,
+    cut_every_seconds=600.0,
     sync_seconds_max=0.05,
     step_seconds_max=0.05,
-    plane_crash_every_seconds=900.0,
-    agent_crash_every_seconds=600.0,
+    plane_crash_every_seconds=600.0,
+    plane_crash_chance=0.01,
+    agent_crash_every_seconds=300.0,
     agent_crash_chance=0.01,
-    reboot_every_seconds=3600.0,
-    container_death_every_seconds=120.0,
+    reboot_every_seconds=1200.0,
+    container_death_every_seconds=60.0,
     pull_failure_chance=0.02,
     start_failure_chance=0.05,
     slow_verb_chance=0.1,

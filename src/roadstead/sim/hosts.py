@@ -36,6 +36,7 @@ from roadstead.sim import chance as chances
 from roadstead.sim import faults, network
 
 UNITS_PER_CORE = 1024
+CLOSE_EXPIRED = 1000
 REFUSED_FOR_GOOD = "InvalidParameterException"
 """Sending such a state change again won't help: it is dropped (agent-protocol.md 2.3)."""
 
@@ -368,15 +369,14 @@ class Host:
         """Open both sockets; their opening takes a message's way."""
         life, now = self._life, self._agenda.now()
         if now < self.link.cut_until:
-            self._agenda.after(network.REQUEST_TIMEOUT_SECONDS, self._if_alive, life, self._retry)
+            self._agenda.after(network.REQUEST_TIMEOUT_SECONDS, self._if_alive, life, lambda: self._retry(None))
             return
         acs, tcs = network.Socket(self._network, self.link), network.Socket(self._network, self.link)
         self._acs, self._tcs = acs.client, tcs.client
         self._heard_at = now
         self._acs.receive = self._receive
         self._tcs.receive = lambda _text: None
-        self._acs.closed = lambda _code, _reason: self._retry()
-        self._tcs.closed = lambda _code, _reason: self._retry()
+        self._acs.closed = self._tcs.closed = lambda code, _reason: self._retry(code)
         self._agenda.after(self._network.delay(), self._opened, life, acs, tcs)
         patience = timers.AGENT_SILENCE_SECONDS_MAX + self._chance.between(0.0, timers.AGENT_SILENCE_JITTER_SECONDS)
         self._agenda.after(patience, self._watch_silence, acs.client, patience)
@@ -399,12 +399,16 @@ class Host:
         assert not isinstance(message, frames.Unknown)
         self._tell(events.MessageReceived(message=message))  # type: ignore[arg-type]
 
-    def _retry(self) -> None:
-        """Drop what is left of the connections and connect anew after a pause."""
+    def _retry(self, code: int | None) -> None:
+        """Drop what is left of the connections and connect anew: at once, or after a pause that grows."""
         for end in (self._acs, self._tcs):
             if end is not None:
                 end.drop()
         self._acs = self._tcs = None
+        if code in timers.RECONNECT_AT_ONCE_CODES and self._reconnect_seconds == timers.RECONNECT_BACKOFF_SECONDS_MIN:
+            self._reconnect_seconds *= timers.RECONNECT_BACKOFF_FACTOR
+            self._connect()
+            return
         pause = self._reconnect_seconds
         self._reconnect_seconds = min(pause * timers.RECONNECT_BACKOFF_FACTOR, timers.RECONNECT_BACKOFF_SECONDS_MAX)
         pause *= 1 + self._chance.between(0.0, timers.RECONNECT_BACKOFF_JITTER)
@@ -419,13 +423,13 @@ class Host:
             return
         due = self._heard_at + patience
         if self._agenda.now() >= due:
-            self._retry()
+            self._retry(None)
         else:
             self._agenda.at(due, self._watch_silence, end, patience)
 
     def _expire(self, end: network.End) -> None:
         if self._acs is end and end.is_open:
-            self._retry()
+            self._retry(CLOSE_EXPIRED)
 
     # ------------------------------------------------------------------------------------------ telemetry
 

@@ -44,7 +44,8 @@ class _Served:
 
 
 class Plane:
-    """`on_commit` hears of every commit at once, `on_problem` of decisions that failed, `on_step` of every decision."""
+    """`on_commit` hears of every commit at once, `on_acknowledged` of those whose request is answered, `on_problem` of
+    decisions that failed. With `keeps_nothing` there is no journal, as with `--ephemeral`, and no crash either."""
 
     def __init__(
         self,
@@ -56,7 +57,8 @@ class Plane:
         *,
         on_commit: Watcher,
         on_problem: Callable[[stepper.Problem], None],
-        is_durable_at_once: bool = False,
+        on_acknowledged: Watcher,
+        keeps_nothing: bool = False,
     ) -> None:
         self.faults = faults.NONE
         self.disk = disk
@@ -71,7 +73,8 @@ class Plane:
         self._seed = seed
         self._on_commit = on_commit
         self._on_problem = on_problem
-        self._is_durable_at_once = is_durable_at_once
+        self._on_acknowledged = on_acknowledged
+        self._keeps_nothing = keeps_nothing
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -107,7 +110,7 @@ class Plane:
 
     def crash(self) -> None:
         """kill -9: what was not durable is lost."""
-        assert self.is_up
+        assert self.is_up and not self._keeps_nothing
         self.is_up = False
         if self._turn is not None:
             self._turn.cancel()
@@ -163,8 +166,7 @@ class Plane:
 
     def _note_commit(self, commit: store.Commit) -> None:
         self._on_commit(commit)
-        if self._is_durable_at_once:
-            self.disk.append((commit.entry,))
+        if self._keeps_nothing:
             self._durable_revision = self.acknowledged = commit.revision
             self._tell_sessions(commit)
             return
@@ -216,6 +218,7 @@ class Plane:
 
         def done() -> None:
             self._unanswered.remove(answer)
+            self._on_acknowledged(commit)
             answer(found)
 
         self.when_durable(commit.revision, done)

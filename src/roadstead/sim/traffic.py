@@ -10,6 +10,8 @@ import msgspec
 DAY_SECONDS = 86_400.0
 NOISE_SECONDS = 20.0
 """How long one draw of noise lasts."""
+RATE_DIGITS = 6
+"""Rates are rounded: the last bits of a cosine differ from one C library to the next, transcripts must not."""
 
 
 class _Kind(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -79,7 +81,7 @@ def rate(traffic: Traffic, moment: float) -> float:
             found = rate(traffic.beneath, moment) * (1.0 + traffic.part * _draw(traffic.seed, moment))
         case Sum():
             found = sum(rate(part, moment) for part in traffic.parts)
-    return max(found, 0.0)
+    return round(max(found, 0.0), RATE_DIGITS)
 
 
 def _draw(seed: int, moment: float) -> float:

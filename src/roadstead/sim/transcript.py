@@ -19,11 +19,14 @@ _IDS = re.compile(
 
 
 class Transcript:
-    """Lines in the order in which they happened. With `is_on` false nothing is kept."""
+    """Lines in the order in which they happened. With `is_on` false nothing is kept; kinds of records in `leave_out`
+    (`Task`, `ContainerInstance`, …: names of their types) make no lines.
+    """
 
     def __init__(self, clock: clocks.Clock, *, is_on: bool = True) -> None:
         self.lines: list[str] = []
         self.is_on = is_on
+        self.leave_out: frozenset[str] = frozenset()
         self._clock = clock
         self._begin = clock.now()
         self._names: dict[str, str] = {}
@@ -69,6 +72,8 @@ class Transcript:
             "",
         )
         for change in commit.changes:
+            if type(change.newest).__name__ in self.leave_out:
+                continue
             match change.newest:
                 case tasks.Task():
                     self._task(change)

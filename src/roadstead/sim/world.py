@@ -18,14 +18,14 @@ from typing import Any
 
 import msgspec
 
-from roadstead.agent import records, runtime
+from roadstead.agent import records, registration, runtime
 from roadstead.base import errors
 from roadstead.control import controller
 from roadstead.engine import stepper
 from roadstead.model import names, tables, tasks
 from roadstead.sim import agenda as agendas
 from roadstead.sim import chance as chances
-from roadstead.sim import checkers, faults, hosts, load, network, plane, transcript
+from roadstead.sim import checkers, crowd, faults, hosts, load, network, plane, transcript
 from roadstead.sim import disk as disks
 from roadstead.state import store
 
@@ -51,7 +51,9 @@ class World:
         start: float = START,
         checks: bool = True,
         keeps_transcript: bool = True,
+        keeps_nothing: bool = False,
     ) -> None:
+        """`checks`: the invariants after each commit. `keeps_nothing`: no journal, so no crash of the control plane."""
         self.seed = seed
         self.agenda = agendas.Agenda(start)
         self.chance = chances.Chance(seed)
@@ -66,6 +68,7 @@ class World:
         """Grows with each change of the faults: what an older one had planned doesn't happen."""
         self._faults = faults.NONE
         self._loads: list[load.ServiceLoad] = []
+        self._crowds: list[crowd.Crowd] = []
         self.checkers = checkers.Checkers(self.view, lambda: self.hosts, self.disk)
         self.plane = plane.Plane(
             self.agenda,
@@ -75,6 +78,8 @@ class World:
             self._next_seed,
             on_commit=self._on_commit,
             on_problem=self._on_problem,
+            on_acknowledged=self.checkers.acknowledged,
+            keeps_nothing=keeps_nothing,
         )
         self.plane.start()
 
@@ -95,6 +100,10 @@ class World:
         self.transcript.commit(commit)
         if self._checks:
             self.checkers.commit(commit)
+        for one in self._crowds:
+            one.note(commit)
+        if self.chance.happens(self._faults.plane_crash_chance):
+            self.agenda.after(self.chance.between(0.0, self._faults.sync_seconds_max), self._strike_plane)
 
     def _on_problem(self, problem: stepper.Problem) -> None:
         self.problems.append(problem)
@@ -169,8 +178,50 @@ class World:
         host.start()
         return host
 
+    def add_crowd(
+        self,
+        count: int,
+        *,
+        cpu_units: int = 4096,
+        memory_mib: int = 16384,
+        cluster: str = "default",
+        start_seconds: float = 2.0,
+        stop_seconds: float = 1.0,
+    ) -> crowd.Crowd:
+        """So many container instances at once, by a stand-in that costs little (`sim.crowd`). A world has hosts or a
+        crowd, not both.
+        """
+        assert not self.hosts
+        resources = [
+            {"name": "CPU", "type": "INTEGER", "integerValue": cpu_units},
+            {"name": "MEMORY", "type": "INTEGER", "integerValue": memory_mib},
+        ]
+        arns = []
+        for number in range(count):
+            attributes = [{"name": "ecs.availability-zone", "value": f"us-east-1{'abc'[number % 3]}"}]
+            attributes += [{"name": name} for name in registration.CAPABILITIES]
+            wanted = {"cluster": cluster, "totalResources": resources, "attributes": attributes}
+            reply = self.call("ecs", "RegisterContainerInstance", **wanted)
+            arns.append(reply["containerInstance"]["containerInstanceArn"])
+        made = crowd.Crowd(
+            self.agenda,
+            lambda: self.plane.store,
+            cluster=cluster,
+            instances=[arn.rpartition("/")[2] for arn in arns],
+            cpu_units=cpu_units,
+            start_seconds=start_seconds,
+            stop_seconds=stop_seconds,
+        )
+        self._crowds.append(made)
+        made.begin()
+        return made
+
     def put_load(self, wanted: load.ServiceLoad) -> None:
         """Have a service's tasks burn what its traffic asks of them, from now on; in place of what it had."""
+        if self._crowds:
+            for one in self._crowds:
+                one.put_load(wanted)
+            return
         self._loads = [one for one in self._loads if (one.cluster, one.service) != (wanted.cluster, wanted.service)]
         self._loads.append(wanted)
         self._apply_load(wanted)
