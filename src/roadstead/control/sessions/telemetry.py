@@ -79,13 +79,13 @@ class Stream:
                 continue
             if len(self._sample) < SAMPLE_TASKS_MAX:
                 self._sample.append(usage)
-            reserved = _reservation(view, task) if task.spec.service is not None else None
+            reserved = reservation_of(view, task) if task.spec.service is not None else None
             if task.spec.service is not None and reserved is not None:
                 by_service.setdefault(task.spec.service, []).append((usage, reserved))
         draft = plan.Draft(view)
         for name, samples in by_service.items():
             service = view.get(services.Service, services.service_key(instance.cluster, name))
-            high = _high_resolution(service)
+            high = high_resolution_of(service)
             draft.publish(ecs_metrics.service_data(instance.cluster, name, samples, host_cpu_units, at, high))
         if request.metadata.fin or request.metadata.idle:
             usage_of_all = ecs_metrics.instance_usage(self._sample, host_cpu_units, at)
@@ -144,7 +144,8 @@ def _mean(stats: telemetry.StatsSet | None) -> float:
     return stats.sum / stats.sample_count
 
 
-def _reservation(view: views.View, task: tasks.Task) -> ecs_metrics.Reservation | None:
+def reservation_of(view: views.View, task: tasks.Task) -> ecs_metrics.Reservation | None:
+    """What a task's usage is measured against; None where its definition is gone."""
     definition = view.get(task_definitions.TaskDefinition, task.spec.task_definition)
     if definition is None:
         return None
@@ -160,7 +161,8 @@ def _reservation(view: views.View, task: tasks.Task) -> ecs_metrics.Reservation 
     )
 
 
-def _high_resolution(service: services.Service | None) -> frozenset[str]:
+def high_resolution_of(service: services.Service | None) -> frozenset[str]:
+    """Names of the metrics that the service publishes each 20 s (behaviour.md 1.3.6)."""
     if service is None:
         return frozenset()
     monitoring = service.spec.monitoring
