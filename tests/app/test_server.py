@@ -156,7 +156,11 @@ class Child:
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
-        self.process = subprocess.Popen([sys.executable, "-c", SERVE, str(path)], stdout=subprocess.PIPE, text=True)
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(path.parent / "bytecode")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(path)], stdout=subprocess.PIPE, text=True, env=environment
+        )
         assert self.process.stdout is not None
         self.process.stdout.readline()
         self.process.stdout.readline()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from roadstead.app import settings
-from roadstead.control import controller
+from roadstead.control import alarms, controller, instances, retention, service_scaling, services, tasks
 
 
-def all_controllers(chosen: settings.Settings) -> tuple[controller.Controller, ...]:
+def all_controllers() -> tuple[controller.Controller, ...]:
     """The table; each name once."""
-    return ()
+    return (
+        services.CONTROLLER,
+        tasks.CONTROLLER,
+        instances.CONTROLLER,
+        alarms.CONTROLLER,
+        service_scaling.CONTROLLER,
+        retention.CONTROLLER,
+    )

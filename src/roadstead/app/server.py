@@ -95,7 +95,7 @@ class Server:
         self._load(kept)
         self.committer = committer.Committer(self.store, kept, self._on_journal_failure)
         self._clean.push_async_callback(self._write_all)
-        self.stepper = stepper.Stepper(self.store, controllers.all_controllers(chosen), _report)
+        self.stepper = stepper.Stepper(self.store, controllers.all_controllers(), _report)
         self.store.watch(self.stepper.note)
         self.engine = live.LiveEngine(self.stepper, self._clock, self.committer)
         self._clean.callback(self.engine.stop)
@@ -148,7 +148,14 @@ class Server:
     def _front_door(self, verifier: identity.Verifier) -> http.FrontDoor:
         chosen = self.settings
         known = services.Services()
-        apis = aws.AwsApis(known, registry.all_operations(), self.store, self.committer, self._clock, verifier)
+        apis = aws.AwsApis(
+            known,
+            registry.all_operations(chosen.scale_in_datapoints),
+            self.store,
+            self.committer,
+            self._clock,
+            verifier,
+        )
         own = local.LocalApis(
             endpoints.reads(chosen, self.version, self.committer),
             endpoints.actions(chosen, self._reset),
