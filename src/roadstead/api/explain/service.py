@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 
 from roadstead.api.explain import reasons
@@ -9,6 +10,11 @@ from roadstead.model import alarms, scaling, services, tables
 from roadstead.state import view as views
 
 ACTIVITIES_SHOWN_MAX = 20
+STOPS_LOOKED_AT_MAX = 500
+"""Stopped tasks that are read to find out why."""
+STOPS_SECONDS = 600.0
+REASONS_SHOWN_MAX = 5
+SOUGHT_STOPS = frozenset({"UserInitiated", "ServiceSchedulerInitiated"})
 
 
 def explain(view: views.View, service: services.Service, now: float, since_seconds: float = 3_600) -> reasons.Answer:
@@ -16,7 +22,7 @@ def explain(view: views.View, service: services.Service, now: float, since_secon
     running, pending, _ = view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)
     wanted = service.spec.desired_count
     found = [
-        *_counts(service, running, pending, now),
+        *_counts(view, service, running, pending, now),
         *_deployment(view, service),
         *_scaling(view, service, now, since_seconds),
     ]
@@ -42,7 +48,9 @@ def _headline(service: services.Service, running: int, pending: int, wanted: int
     return f"has {running} of {wanted} tasks running, {pending} starting"
 
 
-def _counts(service: services.Service, running: int, pending: int, now: float) -> Iterator[reasons.Reason]:
+def _counts(
+    view: views.View, service: services.Service, running: int, pending: int, now: float
+) -> Iterator[reasons.Reason]:
     yield reasons.Reason(
         code="COUNTS",
         text=f"desired {service.spec.desired_count}, running {running}, pending {pending}",
@@ -69,6 +77,28 @@ def _counts(service: services.Service, running: int, pending: int, now: float) -
             code="THROTTLED",
             text=f"{reasons.plural(throttle.failures, 'start')} failed in a row, next try in {reasons.age(wait)}",
             counts={"failures": throttle.failures, "waitSeconds": wait},
+        )
+    yield from _stops(view, service, now)
+
+
+def _stops(view: views.View, service: services.Service, now: float) -> Iterator[reasons.Reason]:
+    """Why tasks of the service stopped lately by themselves, by reason, the most frequent first."""
+    group = (service.cluster, "STOPPED", "service", service.name)
+    counts: collections.Counter[str] = collections.Counter()
+    for _, task in view.page(tables.TASKS, "listing", group, None, STOPS_LOOKED_AT_MAX):
+        ended = task.observed.stopped_at
+        if ended is not None and now - ended < STOPS_SECONDS and task.stop_code not in SOUGHT_STOPS:
+            said = [container.reason for container in task.observed.containers if container.reason]
+            counts[said[0] if said else task.stopped_reason or "no reason was reported"] += 1
+    if counts:
+        yield reasons.Reason(
+            code="STOPS",
+            text=f"{reasons.plural(counts.total(), 'task')} stopped in the last {reasons.age(STOPS_SECONDS)}",
+            counts={"tasks": counts.total()},
+            reasons=tuple(
+                reasons.Reason(code="STOPPED", text=f"{count} × {text}", counts={"tasks": count})
+                for text, count in counts.most_common(REASONS_SHOWN_MAX)
+            ),
         )
 
 
