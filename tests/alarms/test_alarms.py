@@ -411,6 +411,16 @@ def test_reasons_of_long_windows_fit(world: World) -> None:
     assert len(world.history()[0].data) <= 4095
 
 
+def test_an_alarm_that_flaps_for_ever_keeps_a_bounded_history(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarms_history, "ITEMS_MAX", 10)
+    world.put(evaluation_periods=1)
+    for minute in range(30):
+        world.measure(80.0 if minute % 2 else 20.0, START + 60 * minute)
+    world.run(START + 1800)
+    times = [item.timestamp - START for item in world.history()]
+    assert times == [60.0 * minute for minute in range(21, 31)]
+
+
 def test_newest_told_reads_only_what_is_a_number() -> None:
     assert alarms_history.newest_told('{"recentDatapoints":[1,2.5]}') == 2.5
     for text in (None, "no json", "[]", "{}", '{"recentDatapoints":[]}', '{"recentDatapoints":["x"]}'):

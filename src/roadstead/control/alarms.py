@@ -63,10 +63,10 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
     draft = plan.Draft(view)
     draft.put(msgspec.structs.replace(alarm, observed=after))
     if state != seen.state:
-        draft.put(alarms_history.state_update(view.ids.uuid(), alarm.name, seen, after))
+        alarms_history.add(draft, alarms_history.state_update(view.ids.uuid(), alarm.name, seen, after))
     if runs and (state != seen.state or seen.actions_at is None):
         for action in _scaling_actions(alarm.spec, state):
-            draft.put(alarms_history.action(view.ids.uuid(), alarm.name, action, after, now))
+            alarms_history.add(draft, alarms_history.action(view.ids.uuid(), alarm.name, action, after, now))
     return draft.plan(_wake_at(view, alarm, after.actions_at, now))
 
 

@@ -12,14 +12,28 @@ from typing import Any, Literal
 import msgspec
 
 from roadstead.base import scope as scopes
-from roadstead.model import alarms
+from roadstead.model import alarms, tables
+from roadstead.state import plan
 
 DATA_CHARACTERS_MAX = 4095
 SUMMARY_CHARACTERS_MAX = 255
 """The longest HistoryData and HistorySummary (AWS's model)."""
 
+ITEMS_MAX = 2_000
+"""Items of one alarm: one that flaps for days must not fill the memory. `control.retention` drops those of old age."""
+
 # Items of one moment in the order in which they came about.
 _CONFIGURATION, _STATE, _ACTION = 0, 1, 2
+
+
+def add(draft: plan.Draft, item: alarms.AlarmHistoryItem) -> None:
+    """Write an item, and drop the alarm's oldest one where it has ITEMS_MAX already."""
+    group = ("alarm", item.alarm_name)
+    if draft.view.size(tables.ALARM_HISTORY, "by_alarm", *group) >= ITEMS_MAX:
+        oldest = draft.view.first(tables.ALARM_HISTORY, "by_alarm", *group)
+        if oldest is not None:
+            draft.remove(oldest)
+    draft.put(item)
 
 
 def alarm_arn(scope: scopes.Scope, name: str) -> str:

@@ -52,7 +52,7 @@ def put_metric_alarm(call: operation.Call, view: views.View) -> operation.Reply:
         )
     draft.put(alarm)
     kind: Any = "Create" if found is None else "Update"
-    draft.put(alarms_history.configuration_update(view.ids.uuid(), alarm, kind, view.scope, now))
+    alarms_history.add(draft, alarms_history.configuration_update(view.ids.uuid(), alarm, kind, view.scope, now))
     return operation.Reply(plan=draft.plan())
 
 
@@ -144,7 +144,9 @@ def delete_alarms(call: operation.Call, view: views.View) -> operation.Reply:
             continue
         gone += 1
         draft.remove(alarm)
-        draft.put(alarms_history.configuration_update(view.ids.uuid(), alarm, "Delete", view.scope, call.now))
+        alarms_history.add(
+            draft, alarms_history.configuration_update(view.ids.uuid(), alarm, "Delete", view.scope, call.now)
+        )
     if names and not gone:
         raise not_found(next(iter(names)))
     return operation.Reply(plan=draft.plan())
@@ -178,7 +180,7 @@ def set_alarm_state(call: operation.Call, view: views.View) -> operation.Reply:
     draft = plan.Draft(view)
     draft.put(msgspec.structs.replace(alarm, observed=after))
     if changes:
-        draft.put(alarms_history.state_update(view.ids.uuid(), alarm.name, before, after))
+        alarms_history.add(draft, alarms_history.state_update(view.ids.uuid(), alarm.name, before, after))
     return operation.Reply(plan=draft.plan())
 
 
@@ -203,7 +205,9 @@ def _switch_actions(call: operation.Call, view: views.View, *, enabled: bool) ->
         spec = msgspec.structs.replace(alarm.spec, actions_enabled=enabled)
         alarm = msgspec.structs.replace(alarm, spec=spec, spec_updated_at=call.now)
         draft.put(alarm)
-        draft.put(alarms_history.configuration_update(view.ids.uuid(), alarm, "Update", view.scope, call.now))
+        alarms_history.add(
+            draft, alarms_history.configuration_update(view.ids.uuid(), alarm, "Update", view.scope, call.now)
+        )
     return operation.Reply(plan=draft.plan())
 
 
