@@ -1,0 +1,1 @@
+"""What is measured: each module has `FIGURES`, what it measures, and `run(quick) -> {figure's name: value}`."""
