@@ -8,12 +8,16 @@ from typing import Any
 
 from roadstead.app import explaining, settings
 from roadstead.base import errors
+from roadstead.control.sessions import telemetry
 from roadstead.engine import committer
 from roadstead.gateway import local
+from roadstead.model import clusters
 from roadstead.state import view
 
 
-def reads(chosen: settings.Settings, version: str, durability: committer.Committer) -> tuple[local.Read, ...]:
+def reads(
+    chosen: settings.Settings, version: str, durability: committer.Committer, board: telemetry.Board
+) -> tuple[local.Read, ...]:
     """Everything that can be read."""
 
     def health(asked: local.Asked, look: view.View) -> dict[str, Any]:
@@ -30,9 +34,13 @@ def reads(chosen: settings.Settings, version: str, durability: committer.Committ
             "pid": os.getpid(),
         }
 
+    def usage(asked: local.Asked, look: view.View) -> dict[str, Any]:
+        return {"tasks": board.task_usages(look, asked.query.get("cluster", clusters.DEFAULT_CLUSTER))}
+
     return (
         local.Read(name="health", read=health, is_signed=False),
         local.Read(name="explain", read=explaining.explain),
+        local.Read(name="usage", read=usage),
     )
 
 

@@ -157,7 +157,7 @@ class Server:
             verifier,
         )
         own = local.LocalApis(
-            endpoints.reads(chosen, self.version, self.committer),
+            endpoints.reads(chosen, self.version, self.committer, self.agents.board),
             endpoints.actions(chosen, self._reset),
             self.store,
             self._clock,

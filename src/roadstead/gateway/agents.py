@@ -54,7 +54,7 @@ class AgentGateway:
         self._committer = durability
         self._clock = clock
         self._verifier = verifier
-        self._board = telemetry.Board()
+        self.board = telemetry.Board()
         self._acs: dict[str, agents_acs.Session] = {}
         self._tcs: dict[str, agents_tcs.Session] = {}
         self._is_closing = False
@@ -177,7 +177,7 @@ class AgentGateway:
     async def _serve_tcs(
         self, instance: container_instances.ContainerInstance, receive: asgi.Receive, send: asgi.Send
     ) -> None:
-        stream = telemetry.Stream(self._board, instance.instance_id)
+        stream = telemetry.Stream(self.board, instance.instance_id)
         session = agents_tcs.Session(self._store, self._committer, self._clock, stream, receive, send)
         older = self._tcs.get(instance.instance_id)
         self._tcs[instance.instance_id] = session
@@ -188,7 +188,7 @@ class AgentGateway:
         finally:
             if self._tcs.get(instance.instance_id) is session:
                 del self._tcs[instance.instance_id]
-                self._board.forget(instance.cluster, instance.instance_id)
+                self.board.forget(instance.cluster, instance.instance_id)
 
     def _note(self, commit: store.Commit) -> None:
         """Give each session what a commit changed for it. Called by the store at each commit: keep it cheap."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from roadstead.acs import telemetry, timers
 from roadstead.control import observation, overrides
 from roadstead.model import container_instances, services, tables, task_definitions, tasks
@@ -25,10 +27,19 @@ SAMPLE_TASKS_MAX = 10_000
 """Tasks of one instance's sample; more are left out of the cluster's metrics."""
 
 
+class NewestUsage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a task used in its newest sample: CPU in percent of what it reserved, memory in MiB."""
+
+    at: float
+    cpu_percent: float
+    memory_mib: float = msgspec.field(name="memoryMiB")
+
+
 class Board:
     """Each instance's newest sample, by cluster; bounded by the connected instances."""
 
     def __init__(self) -> None:
+        self._tasks: dict[str, dict[str, NewestUsage]] = {}
         self._usages: dict[str, dict[str, ecs_metrics.InstanceUsage]] = {}
         self._published_at: dict[str, float] = {}
 
@@ -36,8 +47,22 @@ class Board:
         """Keep an instance's newest sample."""
         self._usages.setdefault(cluster, {})[instance_id] = usage
 
+    def note_tasks(self, instance_id: str, newest: dict[str, NewestUsage]) -> None:
+        """Keep what each task of an instance used, by the task's id."""
+        self._tasks[instance_id] = newest
+
+    def task_usages(self, view: views.View, cluster: str) -> dict[str, NewestUsage]:
+        """The newest sample of each task of a cluster whose instance is connected, by the task's id."""
+        found: dict[str, NewestUsage] = {}
+        for instance_id in self._usages.get(cluster, {}):
+            for task_id, newest in self._tasks.get(instance_id, {}).items():
+                if (task := view.get(tasks.Task, task_id)) is not None and task.is_live:
+                    found[task_id] = newest
+        return found
+
     def forget(self, cluster: str, instance_id: str) -> None:
         """The instance's telemetry ended."""
+        self._tasks.pop(instance_id, None)
         usages = self._usages.get(cluster)
         if usages is None:
             return
@@ -63,6 +88,7 @@ class Stream:
         self.board = board
         self.instance_id = instance_id
         self._sample: list[ecs_metrics.TaskUsage] = []
+        self._newest: dict[str, NewestUsage] = {}
 
     def publish_metrics(self, request: telemetry.PublishMetricsRequest, view: views.View, now: float) -> plan.Plan:
         """A PublishMetricsRequest as data points. Tasks that are not RUNNING on this instance are left out."""
@@ -79,7 +105,9 @@ class Stream:
                 continue
             if len(self._sample) < SAMPLE_TASKS_MAX:
                 self._sample.append(usage)
-            reserved = reservation_of(view, task) if task.spec.service is not None else None
+            reserved = reservation_of(view, task)
+            if reserved is not None and len(self._newest) < SAMPLE_TASKS_MAX:
+                self._newest[task.task_id] = _newest(usage, reserved, host_cpu_units, at)
             if task.spec.service is not None and reserved is not None:
                 by_service.setdefault(task.spec.service, []).append((usage, reserved))
         draft = plan.Draft(view)
@@ -89,10 +117,19 @@ class Stream:
             draft.publish(ecs_metrics.service_data(instance.cluster, name, samples, host_cpu_units, at, high))
         if request.metadata.fin or request.metadata.idle:
             usage_of_all = ecs_metrics.instance_usage(self._sample, host_cpu_units, at)
-            self._sample = []
+            self.board.note_tasks(self.instance_id, self._newest)
+            self._sample, self._newest = [], {}
             self.board.note(instance.cluster, self.instance_id, usage_of_all)
             draft.publish(self.board.cluster_data(view, instance.cluster, at))
         return draft.plan()
+
+
+def _newest(
+    usage: ecs_metrics.TaskUsage, reserved: ecs_metrics.Reservation, host_cpu_units: float, at: float
+) -> NewestUsage:
+    used_cpu_units = usage.cpu_percent_of_host / 100.0 * host_cpu_units
+    percent = 100.0 * used_cpu_units / reserved.cpu_units if reserved.cpu_units else 0.0
+    return NewestUsage(at=at, cpu_percent=percent, memory_mib=usage.memory_mib)
 
 
 def publish_health(
