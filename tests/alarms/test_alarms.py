@@ -66,6 +66,16 @@ def test_a_new_alarm_is_evaluated_at_once_with_data_from_before_it(world: World)
     assert msgspec.json.decode(seen.reason_data)["recentDatapoints"] == [80.0, 80.0, 80.0]
 
 
+def test_another_configuration_of_the_same_moment_is_evaluated_too(world: World) -> None:
+    for age in (1, 2, 3):
+        world.measure(80.0, START - 60 * age)
+    world.put()
+    world.settle()
+    world.put(threshold=90.0)
+    world.settle()
+    assert world.state() == "OK"
+
+
 def test_an_alarm_without_data_keeps_its_first_reason(world: World) -> None:
     world.put()
     world.run(START + 600)
@@ -320,6 +330,15 @@ def test_setting_the_state_it_has_runs_no_actions(world: World) -> None:
     world.run(START + 60)
     seen = world.alarm().observed
     assert (seen.state, seen.forced_at, seen.actions_at) == ("ALARM", None, START + 60)
+
+
+def test_the_next_evaluation_forgets_that_the_state_was_set(world: World) -> None:
+    world.put()
+    world.run(START + 30)
+    world.force("INSUFFICIENT_DATA")
+    assert world.alarm().observed.forced_at == START + 30
+    world.run(START + 60)
+    assert world.alarm().observed.forced_at is None
 
 
 # -- restarts

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cloudwatch_world import POLICY, START, World
 
+from roadstead.api.cloudwatch import common
 from roadstead.signals import metrics
 
 ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:high"
@@ -182,6 +183,7 @@ def test_alarms_are_found_by_name_prefix_state_and_action(world: World) -> None:
     assert described(world, AlarmNames=["web-low", "nothing", "api", "api"]) == ["api", "web-low"]
     assert described(world, AlarmNamePrefix="web-") == ["web-high", "web-low"]
     assert described(world, AlarmNamePrefix="web-l") == ["web-low"]
+    assert described(world, AlarmNamePrefix="api") == ["api"]
     assert described(world, AlarmNamePrefix="zoo") == []
     assert described(world, StateValue="ALARM") == ["api"]
     assert described(world, StateValue="INSUFFICIENT_DATA", AlarmNamePrefix="web-l") == ["web-low"]
@@ -235,6 +237,21 @@ def test_alarms_are_found_by_their_metric(world: World) -> None:
     assert found(Dimensions=[host, zone], Unit="Count") == ["sum"]
     world.put_alarm("plain", MetricName="Other")
     assert found() == []
+
+
+def test_a_filter_that_fits_few_looks_at_a_bounded_number_a_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "PAGE_SCAN_MAX", 3)
+    for number in range(10):
+        world.put_alarm(f"a{number}", AlarmActions=[POLICY] if number in (1, 8) else None)
+    found: list[list[str]] = []
+    token: dict[str, str] = {}
+    while True:
+        answer = world.call("DescribeAlarms", ActionPrefix="arn:", **token)
+        found.append([alarm["AlarmName"] for alarm in answer["MetricAlarms"]])
+        if "NextToken" not in answer:
+            break
+        token = {"NextToken": answer["NextToken"]}
+    assert found == [["a1"], [], ["a8"], []]
 
 
 # -- DeleteAlarms
@@ -291,6 +308,17 @@ def test_setting_the_same_state_is_no_transition(world: World) -> None:
     (shown,) = world.call("DescribeAlarms")["MetricAlarms"]
     assert (shown["StateReason"], shown["StateTransitionedTimestamp"]) == ("drill", moment(START))
     assert history(world, HistoryItemType="StateUpdate") == []
+
+
+def test_setting_the_same_state_runs_no_actions(world: World) -> None:
+    world.put_alarm(AlarmActions=[POLICY])
+    world.call("SetAlarmState", AlarmName="high", StateValue="ALARM", StateReason="drill")
+    world.settle()
+    world.now = START + 5
+    world.call("SetAlarmState", AlarmName="high", StateValue="ALARM", StateReason="drill again")
+    world.settle()
+    assert world.alarm().observed.actions_at == START
+    assert [kind for kind, _ in history(world)].count("Action") == 1
 
 
 def test_states_of_no_alarm_and_data_of_no_json_are_refused(world: World) -> None:
