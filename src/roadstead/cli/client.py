@@ -91,7 +91,7 @@ class Client:
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = make(parts.hostname or "127.0.0.1", parts.port, timeout=TIMEOUT_SECONDS)
 
-    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+    def call(self, service: str, operation: str, /, **params: Any) -> dict[str, Any]:
         """One operation of an AWS service; members that are None are left out. Raises ApiError, Failure."""
         prefix, content_type, signing_name = TARGETS[service]
         body = json.dumps({name: value for name, value in params.items() if value is not None}).encode()
@@ -102,7 +102,7 @@ class Client:
             raise ApiError(operation, code, str(answer.get("message", answer.get("Message", ""))))
         return answer
 
-    def pages(self, service: str, operation: str, member: str, **params: Any) -> Iterator[Any]:
+    def pages(self, service: str, operation: str, member: str, /, **params: Any) -> Iterator[Any]:
         """All items of a listing, page by page."""
         token_name = "nextToken" if service == "ecs" else "NextToken"
         token: str | None = None
