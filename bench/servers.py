@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import botocore.session
@@ -144,14 +144,21 @@ def process(arguments: list[str], log: pathlib.Path) -> Iterator[subprocess.Pope
                 child.wait()
 
 
-def wait_for_port(port: int, child: subprocess.Popen[bytes], log: pathlib.Path) -> None:
-    """Until somebody listens there. Raises RuntimeError with the child's words where it ends instead."""
+def wait_until(is_so: Callable[[], bool], child: subprocess.Popen[bytes], log: pathlib.Path) -> None:
+    """Until it is so. Raises RuntimeError with the child's words where that ends instead."""
     ends_at = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < ends_at and child.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1.0):
+        if is_so():
             return
         time.sleep(0.002)
     raise RuntimeError(f"{child.args} did not start: {log.read_text(errors='replace')[-1_500:]}")
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1.0):
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -162,7 +169,7 @@ def ours(data_dir: pathlib.Path, verb: str = "server", *more: str) -> Iterator[S
     data_dir.mkdir(parents=True, exist_ok=True)
     with process(command(verb, data_dir, "--port", str(port), *more), log) as child:
         try:
-            wait_for_port(port, child, log)
+            wait_until((data_dir / "server.json").exists, child, log)
             keys = json.loads((data_dir / "credentials.json").read_text())
             yield Server(port, child.pid, keys["access_key_id"], keys["secret_access_key"], data_dir)
         finally:
@@ -180,7 +187,7 @@ def moto() -> Iterator[Server | None]:
     with temporary() as directory:
         log = directory / "moto.log"
         with process([str(program), "-H", HOST, "-p", str(port)], log) as child:
-            wait_for_port(port, child, log)
+            wait_until(lambda: listens(port), child, log)
             yield Server(port, child.pid, "AKIABENCH00000000000", "secret", directory)
 
 
