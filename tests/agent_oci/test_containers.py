@@ -109,6 +109,10 @@ async def test_two_agents_on_one_data_directory_are_refused(rig: Rig) -> None:
         destroy.destroy(rig.data_dir)
 
 
+def folders(path: str) -> list[Path]:
+    return [each for each in Path(path).glob("*") if each.is_dir()]
+
+
 def command_line(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
@@ -172,7 +176,10 @@ async def test_kill_9_at_any_point_of_a_start_loses_and_doubles_nothing(data_dir
                 await rig.runtime.remove_sandbox(sandbox.task_id)
             layout = cgroups.find_layout()
             assert layout is not None
-            assert cgroups.processes(layout, rig.runtime.paths.cgroup) == set()
+            assert [left for root in layout.roots() for left in folders(root + rig.runtime.paths.cgroup)] == []
+            assert rig.runtime.images.all_holders() == []
+            for folder in (rig.runtime.paths.networks, rig.runtime.paths.exits, rig.runtime.paths.containers):
+                assert list(folder.iterdir()) == []
         finally:
             await rig.close()
 

@@ -116,7 +116,7 @@ async def test_bridge_publishes_fixed_and_dynamic_ports(rig: Rig) -> None:
     assert 49153 <= second.host_port <= 65535
     assert (third.container_port, third.protocol) == (53, "udp")
     for port in (first.host_port, second.host_port):
-        await eventually(lambda port=port: answers(port))  # type: ignore[misc]
+        await eventually(lambda port=port: answers(port))
         assert await answers(port, _address_of_default_route())
     outside = _address_of_default_route()
     text = await rig.result("peer", f"wget -q -O - http://{outside}:{fixed}/", mode="bridge")

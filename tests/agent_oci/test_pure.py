@@ -155,7 +155,7 @@ def test_resources_are_passed_on() -> None:
 
 def test_entry_point_and_command_merge_as_dockers() -> None:
     image = images.ImageConfig(entry_point=("e",), command=("c",))
-    cases = [
+    cases: list[tuple[dict[str, Any], tuple[str, ...]]] = [
         ({"command": None}, ("e", "c")),
         ({"command": ("x", "y")}, ("e", "x", "y")),
         ({"command": None, "entry_point": ("o",)}, ("o",)),

@@ -257,6 +257,10 @@ class ImageStore:
         """End a lease; none is no error."""
         (self._leases / f"{holder}.json").unlink(missing_ok=True)
 
+    def all_holders(self) -> Words:
+        """Everybody with a lease."""
+        return sorted(path.stem for path in self._leases.glob("*.json"))
+
     def holders(self, record: records.ImageRecord) -> Words:
         """Which containers hold this image."""
         found = []

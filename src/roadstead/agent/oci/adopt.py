@@ -55,6 +55,34 @@ def find(paths: oci_paths.Paths, layout: cgroups.Layout, *, rebooted: bool) -> F
     return Found(sandboxes=tuple(each for each in sandboxes if each is not None), containers=tuple(containers))
 
 
+def remove_orphans(paths: oci_paths.Paths, layout: cgroups.Layout, found: Found) -> None:
+    """What a verb cut short left without any record: cgroups, network namespaces, leases, exit files, engine state.
+
+    In the namespace thread.
+    """
+    containers = {each.record.spec.container_id for each in found.containers}
+    tasks = {each.task_id for each in found.sandboxes} | {each.record.spec.task_id for each in found.containers}
+    for root in cgroups.every_root(layout):
+        folder = Path(root + paths.cgroup)
+        for each in folder.iterdir() if folder.is_dir() else ():
+            if each.is_dir() and each.name not in tasks:
+                cgroup = f"{paths.cgroup}/{each.name}"
+                processes.kill_all(cgroups.processes(layout, cgroup))
+                cgroups.remove(layout, cgroup)
+    keys = {each.record.network_key for each in found.containers} | {f"task-{task}" for task in tasks}
+    net = network.Network(paths)
+    for each in paths.networks.iterdir():
+        if each.name not in keys:
+            net.remove(each.name)
+    images = store.ImageStore(paths.data_dir)
+    for holder in images.all_holders():
+        if holder not in containers:
+            images.release(holder)
+    for each in (*paths.exits.iterdir(), *paths.engine.iterdir()):
+        if each.name not in containers:
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+
 def _find_one(
     paths: oci_paths.Paths, layout: cgroups.Layout, folder: Path, record: records.ContainerRecord, rebooted: bool
 ) -> FoundContainer:

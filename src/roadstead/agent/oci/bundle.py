@@ -139,6 +139,9 @@ class Workshop:
         config = self._store.config(image)
         for name in ("", "root", "upper", "work", "persist", "etc"):
             (bundle / name).mkdir(mode=0o755)
+        for mount in wanted.mounts:
+            if mount.source.startswith("/") and not os.path.lexists(mount.source):
+                os.makedirs(mount.source)  # as Docker does for a volume of the host
         self._mount(image, bundle)
         root = os.open(bundle / "root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -23,7 +23,7 @@ LOG_BYTES_MAX = 16 * 1024 * 1024
 CREATE_SECONDS_MAX = 60.0
 ANSWER_BYTES_MAX = 64 * 1024
 MESSAGE_CHARACTERS_MAX = 2000
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
 class EngineFailed(Exception):
@@ -88,7 +88,7 @@ def spawn_monitor(programs: Programs, paths: oci_paths.Paths, container_id: str,
         process = os.posix_spawn(
             programs.monitor,
             arguments,
-            {**_ENVIRONMENT, "_OCI_SYNCPIPE": str(writer)},
+            {**ENVIRONMENT, "_OCI_SYNCPIPE": str(writer)},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -172,13 +172,33 @@ def _collect(process: int, options: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if done else None
 
 
+def release(programs: Programs, paths: oci_paths.Paths, container_id: str) -> bool:
+    """Let a created container run, as `crun start` does: a byte into the fifo on which its first process waits.
+
+    Saves a process, a fifth of a start's time. False where it can't be done so: then `spawn_start` does it.
+    """
+    if programs.engine_name != "crun":
+        return False
+    fifo = paths.engine / container_id / "exec.fifo"
+    try:
+        descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.unlink(fifo)  # crun and we take its absence as "started", so it goes first
+        os.write(descriptor, b"\0")
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def spawn_start(programs: Programs, paths: oci_paths.Paths, container_id: str) -> int:
     """Run the engine's `start`; in the namespace thread. Returns a process to be reaped."""
     arguments = [programs.engine_name, "--root", str(paths.engine), "start", container_id]
     return os.posix_spawn(
         programs.engine,
         arguments,
-        _ENVIRONMENT,
+        ENVIRONMENT,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),

@@ -21,6 +21,7 @@ from roadstead.agent.oci import (
     adopt,
     bundle,
     cgroups,
+    execute,
     host,
     lock,
     logs,
@@ -39,6 +40,8 @@ from roadstead.agent.oci import paths as oci_paths
 END_SECONDS_MAX = 10.0
 """How long a killed container's monitor may take to end before it is killed too."""
 CGROUP_TRIES_MAX = 50
+PRUNE_EVERY = 100
+"""Removed tasks after which old logs are looked for."""
 CGROUP_RETRY_SECONDS = 0.02
 
 
@@ -72,6 +75,7 @@ class OciRuntime:
         self._exits: asyncio.Queue[runtime.ContainerExit] = asyncio.Queue()
         self._busy: dict[str, asyncio.Lock] = {}
         self._sandboxes: dict[str, runtime.SandboxSpec] = {}
+        self._removed_tasks = 0
         self._records: dict[str, records.ContainerRecord] = {}
 
     # ── opening and closing ────────────────────────────────────────────────────────────────────────────────────
@@ -96,7 +100,7 @@ class OciRuntime:
         instance = records.read(self.paths.instance, records.Instance)
         rebooted = instance is not None and instance.boot_id != processes.boot_id()
         # Nothing half made, and nobody's process that ended meanwhile, is left after this.
-        found = await self._mounts.run(lambda: adopt.find(self.paths, self._layout, rebooted=rebooted))
+        found = await self._mounts.run(lambda: self._find(rebooted))
         chosen = (instance.subnet_awsvpc, instance.subnet_local) if instance is not None else None
         alive = [each for each in found.containers if each.running]
         forwards = [forward for each in alive for forward in _forwards(each.record, each.bindings)]
@@ -117,6 +121,11 @@ class OciRuntime:
         await self._take_over(found, fresh)
         await asyncio.to_thread(self._tidy)
         return host.facts(self._programs, pair[0], cpu_units=self._cpu_units, memory_mib=self._memory_mib)
+
+    def _find(self, rebooted: bool) -> adopt.Found:
+        found = adopt.find(self.paths, self._layout, rebooted=rebooted)
+        adopt.remove_orphans(self.paths, self._layout, found)
+        return found
 
     async def _take_over(self, found: adopt.Found, fresh: bool) -> None:
         """Go on with what earlier processes made."""
@@ -213,6 +222,10 @@ class OciRuntime:
             self.paths.sandbox(task_id).unlink(missing_ok=True)
             self._sandboxes.pop(task_id, None)
         self._busy.pop(f"task {task_id}", None)
+        self._removed_tasks += 1
+        if self._removed_tasks % PRUNE_EVERY == 0:
+            living = set(self._sandboxes)
+            await asyncio.to_thread(logs.prune, self.paths.logs, living, time.time())
 
     def _task_cgroup(self, task_id: str) -> str:
         return f"{self.paths.cgroup}/{task_id}"
@@ -287,9 +300,10 @@ class OciRuntime:
             bindings=bindings,
         )
         records.write(folder / "state.json", state)
-        starter = await self._mounts.run(lambda: monitor.spawn_start(self._programs, self.paths, container_id))
-        if await monitor.reap(starter) != 0:
-            raise monitor.EngineFailed(monitor.start_message(self.paths, container_id))
+        if not monitor.release(self._programs, self.paths, container_id):
+            starter = await self._mounts.run(lambda: monitor.spawn_start(self._programs, self.paths, container_id))
+            if await monitor.reap(starter) != 0:
+                raise monitor.EngineFailed(monitor.start_message(self.paths, container_id))
         started_at = self._clock()
         state = adopt.with_start(state, started_at)
         records.write(folder / "state.json", state)
@@ -357,6 +371,17 @@ class OciRuntime:
     def _scrap_now(self, record: records.ContainerRecord) -> Path | None:
         self._workshop.forget_cgroup(record.cgroup)
         return self._workshop.scrap(record.spec.container_id)
+
+    async def execute(self, container_id: str, command: Sequence[str], timeout_seconds: float) -> int:
+        state = self._state(container_id)
+        if state is None or self.paths.exit_file(container_id).exists():
+            raise runtime.RuntimeProblem("ContainerRuntimeError", f"container {container_id} is not running")
+        try:
+            return await execute.run(self._mounts, self._programs, self.paths, container_id, command, timeout_seconds)
+        except OSError as problem:
+            if isinstance(problem, TimeoutError):
+                raise
+            raise runtime.RuntimeProblem("ContainerRuntimeError", str(problem)) from problem
 
     # ── looking ────────────────────────────────────────────────────────────────────────────────────────────────
 
