@@ -9,7 +9,6 @@ import importlib.metadata
 import logging
 import os
 import pathlib
-import secrets
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -69,7 +68,7 @@ class Server:
         self._on_reset: list[Callable[[], None]] = []
         self._clean = contextlib.AsyncExitStack()
         self.store = store.Store(
-            scopes.Scope(account=chosen.account_id, region=chosen.region), lambda: secrets.randbits(128)
+            scopes.Scope(account=chosen.account_id, region=chosen.region), lambda: int.from_bytes(os.urandom(16), "big")
         )
 
     def on_reset(self, call: Callable[[], None]) -> None:

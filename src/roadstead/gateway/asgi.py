@@ -27,11 +27,13 @@ class Gone(Exception):
 
 def headers_of(scope: Scope) -> dict[str, str]:
     """A request's headers by lower-case name; one that came several times is joined with ", "."""
-    found: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key = name.decode("latin-1")
-        text = value.decode("latin-1")
-        found[key] = f"{found[key]}, {text}" if key in found else text
+    given = scope["headers"]
+    found = {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
+    if len(found) < len(given):
+        found.clear()
+        for name, value in given:
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            found[key] = f"{found[key]}, {text}" if key in found else text
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import uuid
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -60,7 +60,7 @@ class AwsApis:
 
     async def answer(self, request: requests.Request, endpoint: str) -> responses.Response:
         """The response to a request that came in at `endpoint` (`http://127.0.0.1:4566`). Never raises."""
-        request_id = str(uuid.uuid4())
+        request_id = new_request_id()
         target = requests.detect(self._known, request)
         try:
             return await self._answer(request, target, request_id, endpoint)
@@ -79,7 +79,7 @@ class AwsApis:
         refusal = errors.Refusal(
             "RequestEntityTooLargeException", f"The body is larger than {requests.BODY_BYTES_MAX} bytes.", status=413
         )
-        return responses.refuse(self._known, requests.detect(self._known, request), refusal, str(uuid.uuid4()))
+        return responses.refuse(self._known, requests.detect(self._known, request), refusal, new_request_id())
 
     async def _answer(
         self, request: requests.Request, target: requests.Target, request_id: str, endpoint: str
@@ -87,7 +87,7 @@ class AwsApis:
         now = self._clock.now()
         signing_name = self._signing_names[target.service] if target.service is not None else None
         access_key_id = self._verifier.verify(request, signing_name, now)
-        call = requests.parse(self._known, request, request_id)
+        call = requests.parse(self._known, request, request_id, target)
         served = self._find(call)
         names = served.unsupported(call.params)
         if names:
@@ -121,6 +121,12 @@ class AwsApis:
     def _fault(self, target: requests.Target, text: str, request_id: str, status: int) -> responses.Response:
         code = _FAULT_CODES.get(target.service or "", "InternalFailure")
         return responses.refuse(self._known, target, errors.Refusal(code, text, status=status), request_id)
+
+
+def new_request_id() -> str:
+    """A version 4 UUID; twice as fast as the standard library's, which every request would pay for."""
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
 def unsupported_parameters(service: str, operation: str, names: list[str]) -> errors.Refusal:

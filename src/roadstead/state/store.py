@@ -126,7 +126,7 @@ class Store:
     def __init__(
         self, scope: base_scope.Scope, seed: Callable[[], int], signals: series.SeriesStore | None = None
     ) -> None:
-        """`seed` gives a fresh number below 2^128 for each view: a shell's randomness, or a simulation's stream."""
+        """`seed` gives a fresh number below 2^128 for each view that is asked for ids: a shell's, or a simulation's."""
         self.scope = scope
         self.signals = signals if signals is not None else series.SeriesStore()
         self.revision = 0
@@ -138,7 +138,7 @@ class Store:
 
     def view(self) -> StoreView:
         """A look at the store as it is now."""
-        return StoreView(self, base_ids.Ids(self._seed()))
+        return StoreView(self)
 
     def watch(self, watcher: Callable[[Commit], None]) -> None:
         """Have `watcher` told of each commit, at once, before anything else happens."""
@@ -207,14 +207,21 @@ class Store:
 class StoreView:
     """The store's `View`."""
 
-    __slots__ = ("_rows", "ids", "revision", "scope", "signals")
+    __slots__ = ("_ids", "_rows", "_seed", "revision", "scope", "signals")
 
-    def __init__(self, store: Store, ids: base_ids.Ids) -> None:
+    def __init__(self, store: Store) -> None:
         self._rows = store._rows
+        self._seed = store._seed
+        self._ids: base_ids.Ids | None = None
         self.revision = store.revision
         self.scope = store.scope
         self.signals = store.signals
-        self.ids = ids
+
+    @property
+    def ids(self) -> base_ids.Ids:
+        if self._ids is None:  # most decisions need none, and a seed costs more than the rest of a view
+            self._ids = base_ids.Ids(self._seed())
+        return self._ids
 
     def get(self, record_type: type[R], key: str) -> R | None:
         found = self._rows[record_type].records.get(key)

@@ -111,9 +111,10 @@ def signed_service(request: Request) -> str | None:
     return found.group(3) if found else None
 
 
-def parse(known: services.Services, request: Request, request_id: str) -> Call:
-    """The call that a request makes. Raises Refusal, and nothing else."""
-    target = detect(known, request)
+def parse(known: services.Services, request: Request, request_id: str, target: Target | None = None) -> Call:
+    """The call that a request makes. Raises Refusal, and nothing else. `target`: what `detect` said, if it was asked."""
+    if target is None:
+        target = detect(known, request)
     if len(request.body) > BODY_BYTES_MAX:
         raise _too_large()
     service, operation = _operation(known, request, target)
