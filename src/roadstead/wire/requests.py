@@ -112,7 +112,7 @@ def signed_service(request: Request) -> str | None:
 
 
 def parse(known: services.Services, request: Request, request_id: str, target: Target | None = None) -> Call:
-    """The call that a request makes. Raises Refusal, and nothing else. `target`: what `detect` said, if it was asked."""
+    """The call that a request makes. Raises Refusal, and nothing else. `target`: what `detect` said, where asked."""
     if target is None:
         target = detect(known, request)
     if len(request.body) > BODY_BYTES_MAX:
