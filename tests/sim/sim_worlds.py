@@ -6,24 +6,16 @@ import os
 import pathlib
 from typing import Any
 
-from roadstead.control import alarms, instances, retention, service_scaling, services, tasks
+from roadstead.app import controllers
 from roadstead.sim import world
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 REWRITE = "ROADSTEAD_REWRITE_GOLDEN"
-CONTROLLERS = (
-    services.CONTROLLER,
-    tasks.CONTROLLER,
-    instances.CONTROLLER,
-    alarms.CONTROLLER,
-    service_scaling.CONTROLLER,
-    retention.CONTROLLER,
-)
 
 
 def make_world(seed: int, **more: Any) -> world.World:
     """An empty world with the cluster `default`."""
-    made = world.World(seed, CONTROLLERS, **more)
+    made = world.World(seed, controllers.all_controllers(), **more)
     made.call("ecs", "CreateCluster", clusterName="default")
     return made
 
