@@ -6,6 +6,7 @@ Every commit is held to the invariants, and after `settle` every controller must
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tests.control import worlds
 
@@ -61,6 +62,13 @@ class Fleet:
 
     def _rests(self, one: controller.Controller, key: str) -> None:
         wanted = one.reconcile(self.store.view(), key, self.now)
+        waiting = one is service_control.CONTROLLER and self.service(key.partition("/")[2]).progress.placement_failure
+        if waiting and not wanted.is_empty:
+            # others may have changed why there is no room; that is looked at again now and then, and written once
+            self.store.commit(wanted, self.now)
+            while self.stepper.step(self.now):
+                pass
+            wanted = one.reconcile(self.store.view(), key, self.now)
         assert wanted.is_empty, f"{one.name} {key} would still write {wanted.writes}"
 
     def advance(self, seconds: float) -> Fleet:
@@ -185,10 +193,10 @@ class Fleet:
 
 
 def fleet(
-    service: services.Service | None = None, instances_count: int = 2, health_check: bool = False, **instance: int
+    service: services.Service | None = None, instances_count: int = 2, health_check: bool = False, **instance: Any
 ) -> Fleet:
     """A service `web` on so many instances in two zones, with revisions web:1 to web:4."""
-    big = {"cpu": 1_000_000, "memory": 1_000_000, **instance}
+    big: dict[str, Any] = {"cpu": 1_000_000, "memory": 1_000_000, **instance}
     return Fleet(
         *(worlds.instance(f"i{n}", zone="ab"[n % 2], **big) for n in range(instances_count)),
         *(worlds.definition(revision=n, health_check=health_check) for n in range(1, 5)),
@@ -196,7 +204,7 @@ def fleet(
     ).settle()
 
 
-def steady(service: services.Service, **more: int) -> Fleet:
+def steady(service: services.Service, **more: Any) -> Fleet:
     """A fleet whose service has completed its first deployment."""
     made = fleet(service, **more)
     while any(one.observed.last_status == "PENDING" for one in made.live()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.control import fleet as fleets
 from tests.control import worlds
@@ -185,7 +187,7 @@ def test_placement_constraints_and_host_ports_of_a_service_bind() -> None:
 # ------------------------------------------------------------------------------------------- health
 
 
-def healthy_fleet(desired: int = 2, **more: int) -> fleets.Fleet:
+def healthy_fleet(desired: int = 2, **more: Any) -> fleets.Fleet:
     world = fleets.fleet(worlds.service(desired=desired, **more), health_check=True).run_all()
     return world.health("HEALTHY", *world.live())
 

@@ -154,6 +154,11 @@ def completed_deployment(service: services.Service) -> services.Deployment | Non
     return next((one for one in service.deployments[1:] if one.rollout_state == "COMPLETED"), None)
 
 
+def source_deployment(service: services.Service) -> services.Deployment | None:
+    """The deployment that a rollout comes from: its lost tasks are replaced by their own (behaviour.md 5.1.3)."""
+    return completed_deployment(service) if service.primary.rollout_state == "IN_PROGRESS" else None
+
+
 def breaker_threshold(desired: int) -> int:
     """So many failures trip the circuit breaker (behaviour.md 5.3)."""
     wanted = math.ceil(BREAKER_PERCENT * desired / 100)

@@ -61,17 +61,15 @@ def _keys_of_instance(
         }
         for cluster, name in sorted((cluster, name) for cluster, name in owners if name is not None):
             yield services.service_key(cluster, name)
-    if _offers_more(before, change.after):
+    if not isinstance(before, container_instances.ContainerInstance) or _for_placement(before) != _for_placement(
+        instance
+    ):
         yield from _waiting(instance.cluster, view)
 
 
-def _offers_more(before: object, after: object) -> bool:
-    """Whether an instance may take tasks now that it could not take before."""
-    if not isinstance(after, container_instances.ContainerInstance) or not after.accepts_tasks:
-        return False
-    if not isinstance(before, container_instances.ContainerInstance) or not before.accepts_tasks:
-        return True
-    return (before.capacity, before.attributes, before.subnet) != (after.capacity, after.attributes, after.subnet)
+def _for_placement(one: container_instances.ContainerInstance) -> tuple[object, ...]:
+    """What of an instance decides whether tasks fit on it."""
+    return (one.status, one.session.connected, one.capacity, one.attributes, one.subnet)
 
 
 def _waiting(cluster: str, view: views.View) -> Iterator[str]:

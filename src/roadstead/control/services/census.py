@@ -105,7 +105,7 @@ class Census:
             if task.desired.status == "STOPPED" or not (starting or status == "RUNNING"):
                 self.stopping += 1
                 continue
-            stays = task.spec.deployment_id in wanted and not self._is_leaving(task)
+            stays = task.spec.deployment_id in wanted and not self.is_leaving(task)
             place = self.wanted if stays else self.drained
             if starting:
                 place.starting.append(task)
@@ -125,7 +125,7 @@ class Census:
         else:
             self.next_healthy_at = plan.earliest(self.next_healthy_at, moment)
 
-    def _is_leaving(self, task: tasks.Task) -> bool:
+    def is_leaving(self, task: tasks.Task) -> bool:
         """Whether the task's instance is draining or gone."""
         instance_id = task.desired.container_instance
         if instance_id is None:

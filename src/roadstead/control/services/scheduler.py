@@ -143,25 +143,19 @@ class Pass:
         self._note_placement()
 
     def _replacements(self, room: int, gone: set[str]) -> list[tuple[services.Deployment, int]]:
-        """While a rollout goes on, lost tasks of the older deployments are replaced by their own revision.
+        """While a rollout goes on, lost tasks of the source revision are replaced by their own revision.
 
-        Only those that the newer tasks don't make up for yet, and only of a revision that starts (behaviour.md 5.1.3).
+        Only those that the new tasks don't make up for yet, and only while that revision starts (behaviour.md 5.1.3).
         """
-        if self._service.primary.rollout_state != "IN_PROGRESS":
+        source = deployments.source_deployment(self._service)
+        if source is None or source.failed_tasks:
             return []
-        census, found = self._census, []
-        serving: dict[str | None, int] = {}
-        for task in (*census.drained.starting, *census.drained.good):
-            if task.task_id not in gone:
-                serving[task.spec.deployment_id] = serving.get(task.spec.deployment_id, 0) + 1
-        short = self._bounds.desired - len(census.healthy - gone) - sum(serving.values())
-        for one in self._service.deployments[1:]:
-            lost = min(one.desired_count, self._bounds.desired) - serving.get(one.deployment_id, 0)
-            count = min(lost, short, room)
-            if count > 0 and one.rollout_state != "FAILED" and one.failed_tasks == 0:
-                found.append((one, count))
-                short, room = short - count, room - count
-        return found
+        census = self._census
+        serving = [task for task in (*census.drained.starting, *census.drained.good) if task.task_id not in gone]
+        mine = sum(task.spec.deployment_id == source.deployment_id for task in serving)
+        short = self._bounds.desired - len(census.healthy - gone) - len(serving)
+        count = min(source.desired_count - mine, short, room)
+        return [(source, count)] if count > 0 else []
 
     def _note_placement(self) -> None:
         """Remember why no room was found; tell people when it is news, or after a while again."""
@@ -250,7 +244,7 @@ class Pass:
         under_way = (
             self._is_moving
             or census.stopping > 0
-            or bool(census.wanted.starting)
+            or bool(census.wanted.starting or census.drained.starting)
             or len(census.healthy) < len(census.wanted.good)
         )
         to_do = self._missing > 0 or len(census.drained) > 0

@@ -42,7 +42,7 @@ def choose(
     Nothing is stopped that would leave fewer than `bounds.lower` tasks serving, but where fewer are wanted.
     """
     stops = Stops()
-    stops.surplus += census.drained.starting
+    stops.surplus += _not_needed(service, census, bounds)
     stops.surplus += _surplus(view, service, census, keep_max)
     chosen = {task.task_id for task in stops.surplus}
     healthy = len(census.healthy - chosen)
@@ -51,6 +51,18 @@ def choose(
     if not stops and deployments.starting_deployment(service) is not None:
         stops.unhealthy += _one_to_make_room(census, bounds)
     return stops.within_bound()
+
+
+def _not_needed(service: services.Service, census: censuses.Census, bounds: deployments.Bounds) -> Iterable[tasks.Task]:
+    """Drained tasks that don't run yet stop at once, but those that stand in for lost ones of the source revision."""
+    source = deployments.source_deployment(service)
+    needed = bounds.desired - len(census.healthy) - len(census.drained.good)
+    for task in census.drained.starting:
+        stands_in = source is not None and task.spec.deployment_id == source.deployment_id
+        if stands_in and needed > 0 and not census.is_leaving(task):
+            needed -= 1
+        else:
+            yield task
 
 
 def _surplus(
