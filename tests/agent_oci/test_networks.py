@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -210,3 +211,22 @@ async def test_two_instances_do_not_collide(rig: Rig, busybox_tree: Path) -> Non
         destroy.destroy(folder)
         shutil.rmtree(folder)
     assert await answers(one.bindings[0].host_port)
+
+
+async def test_an_ended_containers_port_is_free_and_had_again_when_it_runs_anew(rig: Rig) -> None:
+    mapping = runtime.PortMapping(container_port=80, host_port=0)
+    port = (await rig.run("again", SERVE, mode="bridge", ports=(mapping,))).bindings[0].host_port
+    await eventually(lambda: answers(port))
+    await rig.runtime.signal("again", signal.SIGKILL)
+    await rig.exit_of("again")
+    with socket.create_server(("0.0.0.0", port)):
+        pass
+    assert (await rig.runtime.start("again")).bindings[0].host_port == port
+    await eventually(lambda: answers(port))
+    await rig.runtime.signal("again", signal.SIGKILL)
+    rig.exited.clear()
+    await rig.exit_of("again")
+    with socket.create_server(("0.0.0.0", port)):
+        moved = (await rig.runtime.start("again")).bindings[0].host_port
+    assert moved != port
+    await eventually(lambda: answers(moved))

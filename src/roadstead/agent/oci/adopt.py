@@ -160,6 +160,7 @@ def reset(paths: oci_paths.Paths, container_id: str) -> None:
     folder = paths.bundle(container_id)
     for name in ("state.json", "pid", "monitor.pid"):
         (folder / name).unlink(missing_ok=True)
+    (folder / "persist" / watch.OOM_FILE).unlink(missing_ok=True)
     paths.exit_file(container_id).unlink(missing_ok=True)
     shutil.rmtree(paths.engine / container_id, ignore_errors=True)
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from roadstead.agent.oci import paths as oci_paths
+from roadstead.agent.oci import processes
 from roadstead.base import errors
 
 LOG_BYTES_MAX = 16 * 1024 * 1024
@@ -161,6 +162,25 @@ async def reap(process: int) -> int:
     finally:
         os.close(watch)
     return _collect(process, 0) or 0
+
+
+async def until_gone(pid: int, born: int, seconds_max: float) -> bool:
+    """Wait until a process that is no child of ours has ended; False where it hasn't within the time."""
+    watch = processes.open_process(pid, born)
+    if watch is None:
+        return True
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(watch, _wake, ended)
+    try:
+        async with asyncio.timeout(seconds_max):
+            await ended
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(watch)
+        os.close(watch)
+    return True
 
 
 def _collect(process: int, options: int) -> int | None:

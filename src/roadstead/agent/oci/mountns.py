@@ -37,7 +37,7 @@ class MountNamespace:
         self._executor = executor
         path = str(self._paths.mount_namespace)
         if syscalls.is_namespace_file(path):
-            executor.submit(_enter, path).result()
+            executor.submit(_enter, path, unmount).result()
             return False
         thread = executor.submit(_detach, unmount).result()
         folder = str(self._paths.namespaces)
@@ -64,23 +64,28 @@ class MountNamespace:
             self._executor = None
 
 
-def _enter(path: str) -> None:
+def _enter(path: str, unmount: str | None) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         syscalls.unshare(syscalls.CLONE_FS)  # a thread that shares its working directory can't change namespace
         syscalls.setns(descriptor, syscalls.CLONE_NEWNS)
     finally:
         os.close(descriptor)
+    _hide(unmount)
 
 
 def _detach(unmount: str | None) -> int:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
-    if unmount is not None:
+    _hide(unmount)
+    return threading.get_native_id()
+
+
+def _hide(unmount: str | None) -> None:
+    if unmount is not None and syscalls.is_on_cgroup(unmount):
         syscalls.unmount(unmount)
         # crun still writes below that path: into a file system that goes with this namespace, not the one beneath.
         syscalls.mount("tmpfs", unmount, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
-    return threading.get_native_id()
 
 
 def forget(paths: oci_paths.Paths) -> None:

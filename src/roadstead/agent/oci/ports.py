@@ -28,12 +28,18 @@ class PortClaims:
         self._bindings: dict[str, tuple[runtime.PortBinding, ...]] = {}
         self._next = DYNAMIC_FIRST
 
-    def claim(self, container_id: str, mappings: Sequence[runtime.PortMapping]) -> tuple[runtime.PortBinding, ...]:
-        """All or none. Raises PortTaken."""
+    def claim(
+        self,
+        container_id: str,
+        mappings: Sequence[runtime.PortMapping],
+        before: Sequence[runtime.PortBinding] = (),
+    ) -> tuple[runtime.PortBinding, ...]:
+        """All or none. `before` are the ports of an earlier run, had again where still free. Raises PortTaken."""
         bindings = []
+        known = [each.host_port for each in before] if len(before) == len(mappings) else [0] * len(mappings)
         try:
-            for mapping in mappings:
-                port = self._claim_one(container_id, mapping.protocol, mapping.host_port)
+            for mapping, earlier in zip(mappings, known, strict=True):
+                port = self._claim_again(container_id, mapping, earlier)
                 bindings.append(
                     runtime.PortBinding(
                         bind_ip=ANY_ADDRESS,
@@ -75,6 +81,14 @@ class PortClaims:
                 claim.close()
         self._claims.clear()
         self._bindings.clear()
+
+    def _claim_again(self, container_id: str, mapping: runtime.PortMapping, earlier: int) -> int:
+        if mapping.host_port == 0 and earlier:
+            try:
+                return self._claim_one(container_id, mapping.protocol, earlier)
+            except PortTaken:
+                pass
+        return self._claim_one(container_id, mapping.protocol, mapping.host_port)
 
     def _claim_one(self, container_id: str, protocol: str, wanted: int) -> int:
         if wanted:

@@ -76,6 +76,7 @@ class OciRuntime:
         self._busy: dict[str, asyncio.Lock] = {}
         self._sandboxes: dict[str, runtime.SandboxSpec] = {}
         self._removed_tasks = 0
+        self._ending: set[asyncio.Task[None]] = set()
         self._records: dict[str, records.ContainerRecord] = {}
 
     # ── opening and closing ────────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +118,7 @@ class OciRuntime:
         cgroups.prepare(self._layout, self.paths.cgroup)
         self._host = bundle.survey(self._layout)
         self._workshop = bundle.Workshop(self.paths, self.images, self._programs, self._host, self._network, pair[1])
-        self._watch = watch.Watch(self.paths, self._layout, self._exits.put_nowait)
+        self._watch = watch.Watch(self.paths, self._layout, self._ended)
         await self._take_over(found, fresh)
         await asyncio.to_thread(self._tidy)
         return host.facts(self._programs, pair[0], cpu_units=self._cpu_units, memory_mib=self._memory_mib)
@@ -146,6 +147,7 @@ class OciRuntime:
     async def close(self) -> None:
         if hasattr(self, "_watch"):
             self._watch.close()
+        await asyncio.gather(*self._ending, return_exceptions=True)
         self._ports.close()
         self._network.close()
         await asyncio.to_thread(self._mounts.close)
@@ -241,6 +243,9 @@ class OciRuntime:
         if spec.ports and sandbox.network_mode == "none":
             raise _cannot_create("ports can't be published in network mode none")
         async with self._alone(spec.container_id):
+            present = self._records.get(spec.container_id)
+            if present is not None and present.spec == spec:
+                return
             record = await self._mounts.run(lambda: self._workshop.make(spec, sandbox, self._clock()))
             self._records[spec.container_id] = record
 
@@ -249,10 +254,14 @@ class OciRuntime:
             record = self._records.get(container_id)
             if record is None:
                 raise _cannot_start(f"no such container: {container_id}")
-            if (self.paths.bundle(container_id) / "state.json").exists():
-                raise _cannot_start(f"container {container_id} was started already")
+            state = self._state(container_id)
+            if state is not None and not self.paths.exit_file(container_id).exists():
+                return _started(record, state)
+            before = state.bindings if state is not None else ()
             try:
-                bindings = await self._publish(record)
+                if state is not None:
+                    await self._make_ready_again(record)
+                bindings = await self._publish(record, before)
                 return await self._start(record, bindings)
             except (monitor.EngineFailed, ports.PortTaken, nat.NatProblem, OSError) as problem:
                 await self._undo_start(record)
@@ -261,7 +270,17 @@ class OciRuntime:
                 await self._undo_start(record)
                 raise
 
-    async def _publish(self, record: records.ContainerRecord) -> tuple[runtime.PortBinding, ...]:
+    async def _make_ready_again(self, record: records.ContainerRecord) -> None:
+        """A container that has ended runs anew, with its files as they are."""
+        container_id = record.spec.container_id
+        await self._watch.wait(container_id)  # its end is told before its new beginning
+        await self._remove_cgroup(record.cgroup)
+        await asyncio.to_thread(adopt.reset, self.paths, container_id)
+
+    async def _publish(
+        self, record: records.ContainerRecord, before: tuple[runtime.PortBinding, ...]
+    ) -> tuple[runtime.PortBinding, ...]:
+        """Make the published ports; `before` are those of an earlier run, which are had again where they are free."""
         wanted = record.spec.ports
         if not wanted or record.network_mode == "awsvpc":
             return ()
@@ -275,7 +294,7 @@ class OciRuntime:
                 )
                 for each in wanted
             )
-        bindings = self._ports.claim(record.spec.container_id, wanted)
+        bindings = self._ports.claim(record.spec.container_id, wanted, before)
         await self._mounts.run(lambda: self._network.forward(_forwards(record, bindings)))
         return bindings
 
@@ -308,9 +327,7 @@ class OciRuntime:
         state = adopt.with_start(state, started_at)
         records.write(folder / "state.json", state)
         self._watch.add(record, state)
-        return runtime.StartedContainer(
-            container_id=container_id, pid=pid, started_at=started_at, bindings=bindings, notes=record.notes
-        )
+        return _started(record, state)
 
     async def _undo_start(self, record: records.ContainerRecord) -> None:
         """Back to `created`: no process, no port, no engine state."""
@@ -324,6 +341,22 @@ class OciRuntime:
         if bindings:
             self._network.stop_forwarding(_forwards(record, bindings))
             self._ports.release(record.spec.container_id)
+
+    def _ended(self, exit: runtime.ContainerExit) -> None:
+        """An exit is told once its ports are free for others."""
+        record = self._records.get(exit.container_id)
+        if record is None or not self._ports.held(exit.container_id):
+            self._exits.put_nowait(exit)
+            return
+        task = asyncio.get_running_loop().create_task(self._end_with_ports(record, exit))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end_with_ports(self, record: records.ContainerRecord, exit: runtime.ContainerExit) -> None:
+        try:
+            await self._mounts.run(lambda: self._unpublish(record))
+        finally:
+            self._exits.put_nowait(exit)
 
     async def signal(self, container_id: str, signal: int) -> None:
         state = self._state(container_id)
@@ -345,11 +378,9 @@ class OciRuntime:
         state = self._state(container_id)
         if state is not None:
             processes.send(state.pid, state.pid_birth, signals.SIGKILL)
-            try:
-                async with asyncio.timeout(END_SECONDS_MAX):
-                    await self._watch.wait(container_id)
-            except TimeoutError:
+            if not await monitor.until_gone(state.monitor_pid, state.monitor_birth, END_SECONDS_MAX):
                 processes.send(state.monitor_pid, state.monitor_birth, signals.SIGKILL)
+            await self._watch.wait(container_id)
         await self._remove_cgroup(record.cgroup)
 
     async def _remove_cgroup(self, cgroup: str) -> None:
@@ -439,6 +470,17 @@ def _forwards(record: records.ContainerRecord, bindings: Sequence[runtime.PortBi
         )
         for each in bindings
     ]
+
+
+def _started(record: records.ContainerRecord, state: records.ContainerState) -> runtime.StartedContainer:
+    assert state.started_at is not None
+    return runtime.StartedContainer(
+        container_id=record.spec.container_id,
+        pid=state.pid,
+        started_at=state.started_at,
+        bindings=state.bindings,
+        notes=record.notes,
+    )
 
 
 def _no_resources(message: str) -> runtime.RuntimeProblem:
