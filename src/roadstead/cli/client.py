@@ -113,7 +113,7 @@ class Client:
             if not token:
                 return
 
-    def local(self, path: str, method: str = "GET", **query: str | None) -> dict[str, Any]:
+    def local(self, path: str, /, method: str = "GET", **query: str | None) -> dict[str, Any]:
         """One of Roadstead's own endpoints under `/_roadstead/`. Raises ApiError, Failure."""
         given = urllib.parse.urlencode({name: value for name, value in sorted(query.items()) if value is not None})
         status, answer = self._send(method, f"/_roadstead/{path}", given, {}, b"", "roadstead")

@@ -32,5 +32,5 @@ class Context:
             self._client = client.Client(client.find_access(self.data_dir, self.endpoint))
         return self._client
 
-    def ecs(self, operation: str, **params: Any) -> dict[str, Any]:
+    def ecs(self, operation: str, /, **params: Any) -> dict[str, Any]:
         return self.client.call("ecs", operation, **params)

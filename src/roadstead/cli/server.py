@@ -36,6 +36,7 @@ class Teller:
         self._with_agent = with_agent
         self._began = time.monotonic()
         self._is_ready = False
+        self._is_stopping = False
 
     def __call__(self, event: events.Event) -> None:
         out = self._on.out
@@ -50,8 +51,10 @@ class Teller:
             case "agent starting":
                 pass
             case "problem" | "agent ended" | "agent disconnected":
-                out.line(self._signed("bad", event.text))
+                if not self._is_stopping:
+                    out.line(self._signed("bad", event.text))
             case "stopping" | "stopped":
+                self._is_stopping = True
                 out.line(event.text)
 
     def _signed(self, mood: str, text: str) -> rich.text.Text:
