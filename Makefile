@@ -45,6 +45,7 @@ bench: setup .venv/.dev ## measure: side by side, medians
 
 reference: .venv/.dev ## make the generated pages of docs/ anew
 	@$(BIN)/python -m roadstead.api.reference > docs/operations.md
+	@$(BIN)/python -m roadstead.app.lifecycles > docs/lifecycles.md
 
 format: .venv/.dev ## put the code into the project's form
 	@$(BIN)/ruff check --fix --quiet src tests bench; $(BIN)/ruff format --quiet src tests bench
