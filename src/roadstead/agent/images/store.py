@@ -250,7 +250,8 @@ class ImageStore:
             if record is None:
                 raise ImageProblem(f"no image {reference} on this host: pull, load or pack it first")
             lease = _Lease(digest=record.digest, diff_ids=record.diff_ids)
-            _write_atomically(self._leases / f"{holder}.json", msgspec.json.encode(lease))
+            # In place: whoever collects garbage waits for this lock, and a torn lease is one of a holder that is gone.
+            (self._leases / f"{holder}.json").write_bytes(msgspec.json.encode(lease))
             return record
 
     def release(self, holder: str) -> None:
@@ -376,10 +377,10 @@ def _member(document: dict[str, Any], *path: str) -> str:
 
 
 def _read(path: Path, kind: type[Kind]) -> Kind | None:
-    """None where the file is gone: another process may have removed it just now."""
+    """None where the file is gone: another process may have removed it just now; or torn."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
 
 

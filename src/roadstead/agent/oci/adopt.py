@@ -88,9 +88,7 @@ def _find_one(
 ) -> FoundContainer:
     container_id = record.spec.container_id
     state = records.read(folder / "state.json", records.ContainerState)
-    if state is not None and state.started_at is None:
-        state = _complete_start(paths, folder, state)
-    if state is None or state.started_at is None:
+    if state is None or (paths.engine / container_id / "exec.fifo").exists():
         # `start` was cut short, perhaps with a created container behind it: back to `created`.
         end_leftovers(paths, layout, record)
         reset(paths, container_id)
@@ -103,26 +101,6 @@ def _find_one(
         else:
             watch.settle(paths, layout, record, state)
     return FoundContainer(record=record, state=state, running=False, ended=True)
-
-
-def _complete_start(
-    paths: oci_paths.Paths, folder: Path, state: records.ContainerState
-) -> records.ContainerState | None:
-    """The process before this one died during `start`. If the container runs or has run, it counts as started."""
-    ended = paths.exit_file(folder.name)
-    waits = (paths.engine / folder.name / "exec.fifo").exists()
-    if ended.exists() and not waits:
-        state = with_start(state, ended.stat().st_mtime)
-    elif not waits and processes.birth(state.pid) == state.pid_birth:
-        state = with_start(state, time.time())
-    else:
-        return None
-    records.write(folder / "state.json", state)
-    return state
-
-
-def with_start(state: records.ContainerState, started_at: float) -> records.ContainerState:
-    return msgspec.structs.replace(state, started_at=started_at)
 
 
 def end_leftovers(paths: oci_paths.Paths, layout: cgroups.Layout, record: records.ContainerRecord) -> None:
@@ -160,7 +138,7 @@ def reset(paths: oci_paths.Paths, container_id: str) -> None:
     folder = paths.bundle(container_id)
     for name in ("state.json", "pid", "monitor.pid"):
         (folder / name).unlink(missing_ok=True)
-    (folder / "persist" / watch.OOM_FILE).unlink(missing_ok=True)
+    (folder / watch.OOM_FILE).unlink(missing_ok=True)
     paths.exit_file(container_id).unlink(missing_ok=True)
     shutil.rmtree(paths.engine / container_id, ignore_errors=True)
 
@@ -185,7 +163,7 @@ def present(
     status: runtime.ContainerStatus = "created"
     if ended is not None:
         status = "exited"
-    elif state is not None and state.started_at is not None:
+    elif state is not None:
         status = "running"
     return runtime.FoundContainer(
         container_id=record.spec.container_id,

@@ -137,7 +137,7 @@ class Workshop:
     ) -> records.ContainerRecord:
         image = self._store.lease(wanted.image, wanted.container_id)
         config = self._store.config(image)
-        for name in ("", "root", "upper", "work", "persist", "etc"):
+        for name in ("", "root", "upper", "work", "etc"):
             (bundle / name).mkdir(mode=0o755)
         for mount in wanted.mounts:
             if mount.source.startswith("/") and not os.path.lexists(mount.source):

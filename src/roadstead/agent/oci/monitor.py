@@ -79,7 +79,7 @@ def spawn_monitor(programs: Programs, paths: oci_paths.Paths, container_id: str,
     arguments = [
         *("conmon", "--api-version", "1", "--cid", container_id, "--cuuid", container_id, "--name", container_id),
         *("--runtime", programs.engine, "--runtime-arg", "--root", "--runtime-arg", str(paths.engine)),
-        *("--bundle", str(bundle), "--persist-dir", str(bundle / "persist"), "--exit-dir", str(paths.exits)),
+        *("--bundle", str(bundle), "--persist-dir", str(bundle), "--exit-dir", str(paths.exits)),
         *("--container-pidfile", str(bundle / "pid"), "--conmon-pidfile", str(bundle / "monitor.pid")),
         *("--log-path", f"k8s-file:{log}", "--log-size-max", str(LOG_BYTES_MAX), "--log-level", "error"),
         *("--full-attach", "--no-sync-log"),
@@ -93,7 +93,7 @@ def spawn_monitor(programs: Programs, paths: oci_paths.Paths, container_id: str,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 2, str(bundle / "monitor.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                (os.POSIX_SPAWN_OPEN, 2, str(paths.monitor_log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
             ],
             setsigmask=[],
         )

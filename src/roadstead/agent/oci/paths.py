@@ -9,6 +9,7 @@ oci/
   containers/<id>/         container.json, state.json, config.json (the bundle), root, upper, work, …
   engine/                  crun's or runc's own state
   exits/<id>               exit codes, written by conmon
+  monitors.log             what monitors had to complain about
   seccomp/                 compiled filters
 logs/<task>/<name>.log     what containers wrote
 """
@@ -41,6 +42,7 @@ class Paths:
         self.engine = self.root / "engine"
         self.exits = self.root / "exits"
         self.seccomp = self.root / "seccomp"
+        self.monitor_log = self.root / "monitors.log"
         self.logs = self.data_dir / "logs"
 
     def make(self) -> None:

@@ -40,14 +40,14 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
-    """`state.json`: the processes of a started container. `started_at` is None between create and start."""
+    """`state.json`: the processes of a started container. While the engine's fifo is there it only waits."""
 
     pid: int
     pid_birth: int
     """Start time in clock ticks since boot: tells the process from a later one with the same number."""
     monitor_pid: int
     monitor_birth: int
-    started_at: float | None
+    started_at: float
     bindings: tuple[runtime.PortBinding, ...] = ()
 
 

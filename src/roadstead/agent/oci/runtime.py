@@ -40,6 +40,7 @@ from roadstead.agent.oci import paths as oci_paths
 END_SECONDS_MAX = 10.0
 """How long a killed container's monitor may take to end before it is killed too."""
 CGROUP_TRIES_MAX = 50
+MONITOR_LOG_BYTES_MAX = 1024 * 1024
 PRUNE_EVERY = 100
 """Removed tasks after which old logs are looked for."""
 CGROUP_RETRY_SECONDS = 0.02
@@ -159,6 +160,8 @@ class OciRuntime:
         for leftover in self.paths.containers.glob(".trash-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         logs.prune(self.paths.logs, set(self._sandboxes), time.time())
+        if self.paths.monitor_log.exists() and self.paths.monitor_log.stat().st_size > MONITOR_LOG_BYTES_MAX:
+            self.paths.monitor_log.write_bytes(b"")
 
     # ── images ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -310,12 +313,13 @@ class OciRuntime:
         born, monitor_born = processes.birth(pid), processes.birth(monitor_pid)
         if born is None or monitor_born is None:
             raise monitor.EngineFailed("the container ended before it was started")
+        # Written before the process is let go: whether it was, the engine's fifo tells (see adopt).
         state = records.ContainerState(
             pid=pid,
             pid_birth=born,
             monitor_pid=monitor_pid,
             monitor_birth=monitor_born,
-            started_at=None,
+            started_at=self._clock(),
             bindings=bindings,
         )
         records.write(folder / "state.json", state)
@@ -323,9 +327,6 @@ class OciRuntime:
             starter = await self._mounts.run(lambda: monitor.spawn_start(self._programs, self.paths, container_id))
             if await monitor.reap(starter) != 0:
                 raise monitor.EngineFailed(monitor.start_message(self.paths, container_id))
-        started_at = self._clock()
-        state = adopt.with_start(state, started_at)
-        records.write(folder / "state.json", state)
         self._watch.add(record, state)
         return _started(record, state)
 
@@ -428,6 +429,9 @@ class OciRuntime:
             yield await self._exits.get()
 
     async def usage(self, container_ids: Sequence[str]) -> list[runtime.Usage]:
+        return await asyncio.to_thread(self._read_usage, container_ids)
+
+    def _read_usage(self, container_ids: Sequence[str]) -> list[runtime.Usage]:
         found = []
         for container_id in container_ids:
             record, state = self._records.get(container_id), self._state(container_id)
@@ -473,7 +477,6 @@ def _forwards(record: records.ContainerRecord, bindings: Sequence[runtime.PortBi
 
 
 def _started(record: records.ContainerRecord, state: records.ContainerState) -> runtime.StartedContainer:
-    assert state.started_at is not None
     return runtime.StartedContainer(
         container_id=record.spec.container_id,
         pid=state.pid,

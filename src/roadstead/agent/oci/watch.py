@@ -102,9 +102,9 @@ def read_exit(
     except (FileNotFoundError, ValueError):
         return None
     bundle = paths.bundle(record.spec.container_id)
-    oom = (bundle / "persist" / OOM_FILE).exists() or cgroups.was_oom_killed(layout, record.cgroup)
+    oom = (bundle / OOM_FILE).exists() or cgroups.was_oom_killed(layout, record.cgroup)
     if oom:
-        _keep_oom(bundle / "persist" / OOM_FILE)
+        _keep_oom(bundle / OOM_FILE)
     return runtime.ContainerExit(
         container_id=record.spec.container_id,
         exit_code=code,
