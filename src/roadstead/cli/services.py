@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ COLUMNS_SHOWN = 16
 """Minutes of history in the sparklines."""
 ACTIVITIES_SHOWN_MAX = 5
 EVENTS_SHOWN_MAX = 3
+OWN_ALARM = re.compile(r"TargetTracking-\S+-(Alarm(?:High|Low))-[0-9a-f-]{36}")
 METRICS = {
     "ECSServiceAverageCPUUtilization": ("CPUUtilization", "CPU"),
     "ECSServiceAverageCPUUtilizationHighResolution": ("CPUUtilization", "CPU"),
@@ -199,9 +201,14 @@ def _show_scaling(on: context.Context, scaling: dict[str, Any]) -> None:
     if scaling["activities"]:
         table = on.out.table("TIME", "CHANGE", "WHY")
         for activity in scaling["activities"][:ACTIVITIES_SHOWN_MAX]:
-            table.add_row(clock(activity["StartTime"]), change(activity), rich.text.Text(activity["Cause"]))
+            table.add_row(clock(activity["StartTime"]), change(activity), rich.text.Text(cause(activity)))
         on.out.show(table)
     on.out.line()
+
+
+def cause(activity: dict[str, Any]) -> str:
+    """An activity's cause, with the long names of target tracking's own alarms cut to `AlarmHigh` and `AlarmLow`."""
+    return OWN_ALARM.sub(r"\1", str(activity["Cause"]))
 
 
 def change(activity: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def _scaling(sight: watch.Sight) -> rich.console.RenderableType:
             services.clock(activity["StartTime"]),
             rich.text.Text(services.change(activity)),
             activity["StatusCode"],
-            rich.text.Text(activity["Cause"]),
+            rich.text.Text(services.cause(activity)),
         )
     return table
 

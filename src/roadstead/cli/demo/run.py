@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import rich.live
 
-from roadstead.cli import context, failures, output
+from roadstead.cli import context, failures, output, services
 from roadstead.cli.demo import load, picture, stage, story, watch
 
 LOOK_SECONDS = 1.0
@@ -92,5 +92,5 @@ def _print(tale: story.Story, told: int, sight: watch.Sight, shown: str, say: Ca
     for step, seconds in tale.seen[told:]:
         say(f"✓ {step.says} (after {seconds:.0f} s)")
         if step.name in ("out", "in") and sight.activities:
-            say(f"  {sight.activities[0]['Description']} {sight.activities[0]['Cause']}")
+            say(f"  {sight.activities[0]['Description']} {services.cause(sight.activities[0])}")
     return text
