@@ -50,12 +50,12 @@ class AlarmObserved(record.Value, frozen=True, kw_only=True):
     last one, with no actions to run, writes nothing."""
     breaching_datapoints: int = 0
     newest_value: float | None = None
-    """Newest data point of that evaluation. It is always fresh when `actions_at` is: what target tracking computes with."""
+    """Newest data point of that evaluation, always fresh when `actions_at` is: target tracking computes with it."""
     newest_value_at: float | None = None
     forced_at: float | None = None
     """When SetAlarmState set the state; None again after the next evaluation."""
     actions_at: float | None = None
-    """When the scaling actions of the present state last ran: at the transition, then at each repeat (behaviour.md 2.6.4).
+    """When the present state's scaling actions last ran: at the transition, then at each repeat (behaviour.md 2.6.4).
 
     None while that state has none, or ActionsEnabled is false. `control.service_scaling` acts on each new value."""
 
