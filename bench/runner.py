@@ -23,6 +23,8 @@ NAMES = (
     "placement",
     "alarms",
     "simulation",
+    "runtime",
+    "cloudwatch",
     "wire",
     "signals",
 )

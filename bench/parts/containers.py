@@ -108,7 +108,7 @@ def node() -> Iterator[Node]:
             _pack(data_dir, directory / "image")
             with servers.ours(data_dir, "up") as server:
                 made = Node(server)
-                made.until(lambda: _is_connected(made), "the instance is connected", 0.05)
+                made.until(lambda: is_connected(made), "the instance is connected", 0.05)
                 yield made
         finally:
             down = servers.command("down", data_dir, "--remove")
@@ -117,7 +117,7 @@ def node() -> Iterator[Node]:
                 raise RuntimeError(f"containers could not be removed: {done.stderr.decode(errors='replace')[-1_000:]}")
 
 
-def _is_connected(made: Node) -> bool:
+def is_connected(made: Node) -> bool:
     arns = made.ecs("ListContainerInstances")["containerInstanceArns"]
     if not arns:
         return False

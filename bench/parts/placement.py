@@ -1,4 +1,4 @@
-"""Placements a second on one core, medians: `python -m bench.bench_placement`.
+"""Placements a second on one core, medians.
 
 What is timed is the choice (and, in passes, the look at the cluster that each pass begins with), not the store.
 """
@@ -10,12 +10,16 @@ import statistics
 import time
 from collections.abc import Callable
 
+from bench import figures
 from roadstead.base import scope
 from roadstead.control import placement
 from roadstead.model import container_instances, task_definitions, tasks
 from roadstead.state import plan, store
 
-ROUNDS = 5
+RUNS = 3
+ROUNDS = 3
+SIZES = ((1_000, 10_000), (5_000, 100_000))
+SIZES_QUICK = ((20, 200), (50, 1_000))
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 NOW = 1_000_000.0
 PASS_TASKS = 100
@@ -68,7 +72,7 @@ def world(instances: int, running: int, services: int = 10) -> store.Store:
     return subject
 
 
-def place(subject: store.Store, wanted: placement.PlacementRequest, count: int) -> None:
+def place_all(subject: store.Store, wanted: placement.PlacementRequest, count: int) -> None:
     packer = placement.Packer(subject.view(), "default")
     for _ in range(count):
         assert isinstance(packer.place(wanted), placement.Placed)
@@ -79,7 +83,7 @@ def in_passes(subject: store.Store, count: int) -> Callable[[], None]:
 
     def run() -> None:
         for number in range(count // PASS_TASKS):
-            place(subject, request(f"service:new{number}"), PASS_TASKS)
+            place_all(subject, request(f"service:new{number}"), PASS_TASKS)
 
     return run
 
@@ -94,42 +98,43 @@ def median_per_second(run: Callable[[], None], placements: int) -> float:
     return statistics.median(speeds)
 
 
-def measure() -> list[tuple[str, float]]:
-    """(what, placements a second), medians of `ROUNDS`."""
+CASES = (
+    "one decision",
+    f"passes of {PASS_TASKS}, new services",
+    f"a pass of {PASS_TASKS}, service on every instance",
+    "one task alone",
+    f"a pass of {PASS_TASKS}, binpack(memory)",
+)
+PER_SECOND = 20_000.0
+"""Of the first case at the first size; at the second size it may not fall under half of that."""
+
+
+def _figures() -> tuple[figures.Figure, ...]:
     found = []
-    for instances, running in ((1_000, 10_000), (5_000, 100_000)):
+    for place, (instances, running) in enumerate(SIZES):
+        for number, case in enumerate(CASES):
+            bar = figures.least(PER_SECOND / (place + 1)) if number == 0 else None
+            title = f"{instances:,} instances × {running:,} tasks: {case}"
+            found.append(figures.Figure(f"{place} {number}", title, "placements/s", bar))
+    return tuple(found)
+
+
+FIGURES = _figures()
+
+
+def run(quick: bool) -> dict[str, float]:
+    """Measure once: the median of some rounds a case."""
+    found = {}
+    for place, (instances, running) in enumerate(SIZES_QUICK if quick else SIZES):
+        many = 100 if quick else 10_000
         subject = world(instances, running)
-        name = f"{instances:,} instances × {running:,} tasks"
-        cases: tuple[tuple[str, Callable[[], None], int], ...] = (
-            ("one decision", lambda s=subject: place(s, request("service:new"), 10_000), 10_000),  # type: ignore[misc]
-            (f"passes of {PASS_TASKS}, new services", in_passes(subject, 2_000), 2_000),
-            (
-                f"a pass of {PASS_TASKS}, service on every instance",
-                lambda s=subject: place(s, request("service:s0"), PASS_TASKS),  # type: ignore[misc]
-                PASS_TASKS,
-            ),
-            ("one task alone", lambda s=subject: place(s, request("family:job"), 1), 1),  # type: ignore[misc]
-            (
-                f"a pass of {PASS_TASKS}, binpack(memory)",
-                lambda s=subject: place(s, request("service:new", BINPACK), PASS_TASKS),  # type: ignore[misc]
-                PASS_TASKS,
-            ),
+        works: tuple[tuple[Callable[[], None], int], ...] = (
+            (lambda s=subject, n=many: place_all(s, request("service:new"), n), many),  # type: ignore[misc]
+            (in_passes(subject, 200 if quick else 2_000), 200 if quick else 2_000),
+            (lambda s=subject: place_all(s, request("service:s0"), PASS_TASKS), PASS_TASKS),  # type: ignore[misc]
+            (lambda s=subject: place_all(s, request("family:job"), 1), 1),  # type: ignore[misc]
+            (lambda s=subject: place_all(s, request("service:new", BINPACK), PASS_TASKS), PASS_TASKS),  # type: ignore[misc]
         )
-        found += [(f"{name}: {what}", median_per_second(run, count)) for what, run, count in cases]
-    empty = world(1_000, 0)
-    found.append(
-        (
-            "1,000 empty instances, 10,000 tasks of one service",
-            median_per_second(lambda: place(empty, request("service:a"), 10_000), 10_000),
-        )
-    )
+        for number, (work, count) in enumerate(works):
+            found[f"{place} {number}"] = median_per_second(work, count)
     return found
-
-
-def main() -> None:
-    for what, speed in measure():
-        print(f"{what:72} {speed:12,.0f} placements/s")
-
-
-if __name__ == "__main__":
-    main()

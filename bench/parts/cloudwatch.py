@@ -1,8 +1,4 @@
-"""What PutMetricData and GetMetricData cost from request to answer, without HTTP, signature and disk.
-
-Run: `python bench/bench_cloudwatch.py` (about ten seconds). On one core; figures are printed, none is asserted. The
-bar for PutMetricData is 50,000 data/s on one core, all in all.
-"""
+"""What PutMetricData and GetMetricData cost from request to answer, without HTTP, signature and disk; CPU time."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ import botocore.serialize
 import botocore.session
 import msgspec
 
+from bench import figures
 from roadstead.api import operation
 from roadstead.api.cloudwatch import operations
 from roadstead.base import scope
@@ -25,6 +22,7 @@ SERVICES = services.Services()
 MODEL = botocore.session.get_session().get_service_model("cloudwatch")
 TABLE = {one.name: one for one in operations.OPERATIONS}
 CHECKERS = {name: acceptance.compile_checker(SERVICES, "cloudwatch", name, one.accepts) for name, one in TABLE.items()}
+RUNS = 3
 PROTOCOLS = ("json", "smithy-rpc-v2-cbor", "query")
 
 
@@ -65,7 +63,8 @@ class World:
         return responses.serialize(SERVICES, call, output)
 
 
-def bench_put(protocol: str, count: int) -> None:
+def put(protocol: str, count: int, rounds: int) -> float:
+    """Data a second."""
     world = World()
     data = [
         {
@@ -78,17 +77,15 @@ def bench_put(protocol: str, count: int) -> None:
         for number in range(count)
     ]
     request = request_of(protocol, "PutMetricData", {"Namespace": "Bench", "MetricData": data})
-    rounds = max(3, 30_000 // count)
     world.answer(request)
     began = time.process_time()
     for _ in range(rounds):
         world.answer(request)
-    took = time.process_time() - began
-    per = took / rounds / count * 1e6
-    print(f"PutMetricData of {count:4d} in {protocol:<20} {per:7.2f} us a datum  {1e6 / per:10,.0f} data/s")
+    return rounds * count / (time.process_time() - began)
 
 
-def bench_get(protocol: str) -> None:
+def get(protocol: str, rounds: int) -> float:
+    """Milliseconds for 1,000 points."""
     world = World()
     for minute in range(1000):
         datum = {"MetricName": "Load", "Value": float(minute), "Timestamp": NOW - 60 * minute}
@@ -102,14 +99,30 @@ def bench_get(protocol: str) -> None:
     request = request_of(protocol, "GetMetricData", params)
     world.answer(request)
     began = time.process_time()
-    for _ in range(100):
+    for _ in range(rounds):
         world.answer(request)
-    print(f"GetMetricData of 1,000 points in {protocol:<20} {(time.process_time() - began) * 10:7.2f} ms")
+    return (time.process_time() - began) * 1e3 / rounds
 
 
-if __name__ == "__main__":
-    for each in PROTOCOLS:
-        for size in (1, 10, 1000):
-            bench_put(each, size)
-    for each in PROTOCOLS:
-        bench_get(each)
+SIZES = (10, 1000)
+FIGURES = (
+    *(
+        figures.Figure(f"put {size} {protocol}", f"PutMetricData of {size} in {protocol}, operation alone", "data/s")
+        for size in SIZES
+        for protocol in PROTOCOLS
+    ),
+    *(
+        figures.Figure(f"get {protocol}", f"GetMetricData of 1,000 points in {protocol}", "ms")
+        for protocol in PROTOCOLS
+    ),
+)
+
+
+def run(quick: bool) -> dict[str, float]:
+    """Measure once."""
+    found = {
+        f"put {size} {protocol}": put(protocol, size, 3 if quick else max(3, 30_000 // size))
+        for size in SIZES
+        for protocol in PROTOCOLS
+    }
+    return {**found, **{f"get {protocol}": get(protocol, 3 if quick else 100) for protocol in PROTOCOLS}}

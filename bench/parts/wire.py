@@ -1,7 +1,4 @@
-"""What reading, checking and answering a request costs, in microseconds: `python bench/bench_wire.py`.
-
-Prints the median of many short runs of each part. The peers' figures are in the benchmarks' page.
-"""
+"""What reading, checking and answering a request costs, in microseconds: medians of many short runs."""
 
 from __future__ import annotations
 
@@ -13,9 +10,11 @@ from typing import Any
 
 import cbor2
 
+from bench import figures
 from roadstead.wire import acceptance, requests, responses, services, sigv4
 
-RUNS = 60
+RUNS = 1
+ROUNDS = 60
 CALLS_PER_RUN = 100
 NOW = 1767323045.0
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -25,7 +24,7 @@ def microseconds(work: Callable[[], Any]) -> float:
     """The median cost of one call."""
     work()
     taken = []
-    for _ in range(RUNS):
+    for _ in range(ROUNDS):
         began = time.perf_counter()
         for _ in range(CALLS_PER_RUN):
             work()
@@ -82,12 +81,24 @@ def metric_data(data: int) -> requests.Request:
     )
 
 
-def main() -> None:
-    """Measure and print."""
+FIGURES = (
+    figures.Figure("load", "load ECS's model, once", "µs"),
+    figures.Figure("parse register", "RegisterTaskDefinition of 3 kB: parse and validate", "µs"),
+    figures.Figure("parse list", "ListClusters: parse", "µs"),
+    figures.Figure("verify small", "SigV4 verify, 2 bytes", "µs"),
+    figures.Figure("verify register", "SigV4 verify, 3 kB", "µs"),
+    figures.Figure("accept register", "RegisterTaskDefinition: are all its parameters supported", "µs"),
+    figures.Figure("parse put", "PutMetricData, CBOR, 10 data: parse", "µs"),
+    figures.Figure("serialize", "three tasks: serialize to JSON", "µs"),
+)
+
+
+def run(quick: bool) -> dict[str, float]:
+    """Measure once; it is quick anyway."""
     began = time.perf_counter()
     known = services.Services()
     known.service("ecs")
-    print(f"load ECS's model                      {(time.perf_counter() - began) * 1e6:9.1f} µs")
+    found = {"load": (time.perf_counter() - began) * 1e6}
     body = task_definition()
     register = signed("AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition", body)
     small = signed("AmazonEC2ContainerServiceV20141113.ListClusters", b"{}")
@@ -101,17 +112,13 @@ def main() -> None:
     assert accepted(call.params) == [] and unsupported(call.params) != []
     output = {"tasks": [{"taskArn": "arn:aws:ecs:us-east-1:123456789012:task/default/1", "lastStatus": "RUNNING"}] * 3}
     put = metric_data(10)
-    for label, work in (
-        (f"RegisterTaskDefinition, {len(body)} bytes: parse", lambda: requests.parse(known, register, "id")),
-        ("ListClusters, {}: parse", lambda: requests.parse(known, small, "id")),
-        ("SigV4 verify, 2 bytes", lambda: sigv4.verify(small, lambda _: SECRET, NOW, keys)),
-        (f"SigV4 verify, {len(body)} bytes", lambda: sigv4.verify(register, lambda _: SECRET, NOW, keys)),
-        ("RegisterTaskDefinition: acceptance", lambda: accepted(call.params)),
-        ("PutMetricData, CBOR, 10 data: parse", lambda: requests.parse(known, put, "id")),
-        ("three tasks: serialize to JSON", lambda: responses.serialize(known, call, output)),
-    ):
-        print(f"{label:45} {microseconds(work):7.1f} µs")
-
-
-if __name__ == "__main__":
-    main()
+    works: tuple[tuple[str, Callable[[], Any]], ...] = (
+        ("parse register", lambda: requests.parse(known, register, "id")),
+        ("parse list", lambda: requests.parse(known, small, "id")),
+        ("verify small", lambda: sigv4.verify(small, lambda _: SECRET, NOW, keys)),
+        ("verify register", lambda: sigv4.verify(register, lambda _: SECRET, NOW, keys)),
+        ("accept register", lambda: accepted(call.params)),
+        ("parse put", lambda: requests.parse(known, put, "id")),
+        ("serialize", lambda: responses.serialize(known, call, output)),
+    )
+    return {**found, **{name: microseconds(work) for name, work in works}}
