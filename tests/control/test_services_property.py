@@ -6,6 +6,7 @@ tasks; the control plane is restarted at any point. Decisions run one at a time 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import settings
@@ -288,5 +289,9 @@ class Services(RuleBasedStateMachine):
         )
 
 
-Services.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+EXPLORE = int(os.environ.get("EXPLORE", "0"))
+"""So many worlds that nobody has seen before, instead of the same ones each time: `EXPLORE=1000 pytest …`."""
+Services.TestCase.settings = settings(
+    max_examples=EXPLORE or 80, stateful_step_count=40, deadline=None, derandomize=not EXPLORE
+)
 TestServices = Services.TestCase

@@ -76,7 +76,7 @@ class Census:
         self.healthy: set[str] = set()
         """Ids of wanted tasks that are healthy."""
         self.next_healthy_at: float | None = None
-        """When the next wanted task will count as healthy, where time alone decides it."""
+        """When the next task will count as healthy, where time alone decides it."""
 
     def _unseen(self, service: services.Service) -> list[tasks.Task]:
         found: list[tasks.Task] = []
@@ -93,7 +93,8 @@ class Census:
             one.live += task.is_live
             one.saw_start(task.observed.started_at)
             moment = self._health.moment(task)
-            if moment is not None and moment <= self._now and task.observed.last_status == "RUNNING":
+            is_running = task.desired.status == "RUNNING" and task.observed.last_status == "RUNNING"
+            if is_running and moment is not None and moment <= self._now:
                 one.saw_healthy(moment)
         return runs
 
@@ -113,17 +114,16 @@ class Census:
                 place.unhealthy.append(task)
             else:
                 place.good.append(task)
-                if stays:
-                    self._note_health(task)
+                self._note_health(task, stays)
 
-    def _note_health(self, task: tasks.Task) -> None:
+    def _note_health(self, task: tasks.Task, stays: bool) -> None:
         moment = self._health.moment(task)
         if moment is None:
             return
-        if moment <= self._now:
-            self.healthy.add(task.task_id)
-        else:
+        if moment > self._now:
             self.next_healthy_at = plan.earliest(self.next_healthy_at, moment)
+        elif stays:
+            self.healthy.add(task.task_id)
 
     def is_leaving(self, task: tasks.Task) -> bool:
         """Whether the task's instance is draining or gone."""
