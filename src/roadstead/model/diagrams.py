@@ -1,7 +1,6 @@
 """Life-cycle tables as charts for docs/lifecycles.md: a Mermaid diagram and a table each. Pure text.
 
-In: the tables of `model.lifecycle` (the agent draws its own with the same functions: `agent.diagrams`). Out: Markdown.
-`app.lifecycles` puts the page together.
+In: the tables of `model.lifecycle`. Out: Markdown. `app.lifecycles` puts the page together, with the agent's ladders.
 """
 
 from __future__ import annotations
