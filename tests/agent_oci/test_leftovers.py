@@ -8,7 +8,8 @@ import pytest
 from tests.agent_oci.rigs import Rig
 
 from roadstead.agent import runtime
-from roadstead.agent.oci import cgroups
+from roadstead.agent.images import store
+from roadstead.agent.oci import cgroups, destroy
 
 pytestmark = pytest.mark.real
 
@@ -46,22 +47,28 @@ async def test_half_made_things_are_removed_at_open(data_dir: Path) -> None:
         await second.close()
 
 
-async def test_an_agent_after_a_reboot_reports_what_ran_as_ended(data_dir: Path) -> None:
+async def test_after_a_reboot_there_is_nothing_but_images(data_dir: Path) -> None:
     first = Rig(data_dir, None)
     await first.open()
     await first.run("ran", "sleep 100", mode="bridge")
-    await first.close()
     paths = first.runtime.paths
-    # A reboot as the runtime sees it: another boot id, and processes and mounts gone.
-    text = paths.instance.read_text()
-    paths.instance.write_text(text.replace('"boot_id":"', '"boot_id":"other-'))
+    await first.close()
+    # A reboot as the runtime sees it: processes and mounts are gone, the disk is as it was.
+    disk = {path: path.read_bytes() for path in (paths.instance, paths.lock)}
+    destroy.destroy(data_dir, keep_images=True)
+    for path, content in disk.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    (paths.root / "upper" / "ran" / "upper").mkdir(parents=True)
+    store.ImageStore(data_dir).lease("box", "ran")
     second = Rig(data_dir, None)
     await second.open()
     try:
-        found = (await second.runtime.inventory()).containers
-        assert [(each.status, each.exit_code) for each in found] == [("exited", 255)]
-        await second.runtime.remove("ran")
-        await second.runtime.remove_sandbox("task-ran")
         assert await second.runtime.inventory() == runtime.Inventory(sandboxes=(), containers=())
+        assert second.facts.subnet == first.facts.subnet
+        assert list(paths.upper.iterdir()) == []
+        assert second.runtime.images.all_holders() == []
+        await second.run("ran", "exit 0", mode="bridge")
+        assert (await second.exit_of("ran")).exit_code == 0
     finally:
         await second.close()

@@ -1,7 +1,7 @@
 """Find what earlier processes left: running containers to go on with, ended ones, and half-made ones to undo.
 
 Nothing here trusts memory: the records in the data directory, the monitors' exit files and the processes themselves
-say what is true. Works after kill -9 at any point, and after a reboot.
+say what is true. Works after kill -9 at any point. After a reboot there is nothing to find but writable layers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[FoundContainer, ...]
 
 
-def find(paths: oci_paths.Paths, layout: cgroups.Layout, *, rebooted: bool) -> Found:
+def find(paths: oci_paths.Paths, layout: cgroups.Layout) -> Found:
     """Look through the data directory; undo what is half made. In the namespace thread."""
     containers = []
     for folder in sorted(paths.containers.iterdir()):
@@ -50,7 +50,7 @@ def find(paths: oci_paths.Paths, layout: cgroups.Layout, *, rebooted: bool) -> F
         if record is None:
             _undo(paths, folder)
             continue
-        containers.append(_find_one(paths, layout, folder, record, rebooted))
+        containers.append(_find_one(paths, layout, folder, record))
     sandboxes = (records.read(path, runtime.SandboxSpec) for path in sorted(paths.sandboxes.glob("*.json")))
     return Found(sandboxes=tuple(each for each in sandboxes if each is not None), containers=tuple(containers))
 
@@ -78,13 +78,13 @@ def remove_orphans(paths: oci_paths.Paths, layout: cgroups.Layout, found: Found)
     for holder in images.all_holders():
         if holder not in containers:
             images.release(holder)
-    for each in (*paths.exits.iterdir(), *paths.engine.iterdir()):
+    for each in (*paths.exits.iterdir(), *paths.engine.iterdir(), *paths.upper.iterdir()):
         if each.name not in containers:
             shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
 def _find_one(
-    paths: oci_paths.Paths, layout: cgroups.Layout, folder: Path, record: records.ContainerRecord, rebooted: bool
+    paths: oci_paths.Paths, layout: cgroups.Layout, folder: Path, record: records.ContainerRecord
 ) -> FoundContainer:
     container_id = record.spec.container_id
     state = records.read(folder / "state.json", records.ContainerState)
@@ -94,12 +94,9 @@ def _find_one(
         reset(paths, container_id)
         return FoundContainer(record=record, state=None, running=False, ended=False)
     if not paths.exit_file(container_id).exists():
-        if rebooted:
-            watch.write_exit(paths, container_id, watch.EXIT_AFTER_REBOOT)
-        elif processes.birth(state.monitor_pid) == state.monitor_birth:
+        if processes.birth(state.monitor_pid) == state.monitor_birth:
             return FoundContainer(record=record, state=state, running=True, ended=False)
-        else:
-            watch.settle(paths, layout, record, state)
+        watch.settle(paths, layout, record, state)
     return FoundContainer(record=record, state=state, running=False, ended=True)
 
 

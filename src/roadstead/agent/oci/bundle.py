@@ -137,12 +137,13 @@ class Workshop:
     ) -> records.ContainerRecord:
         image = self._store.lease(wanted.image, wanted.container_id)
         config = self._store.config(image)
-        for name in ("", "root", "upper", "work", "etc"):
-            (bundle / name).mkdir(mode=0o755)
+        writable = self._paths.writable(wanted.container_id)
+        for folder in (bundle, bundle / "root", bundle / "etc", writable, writable / "upper", writable / "work"):
+            folder.mkdir(mode=0o755)
         for mount in wanted.mounts:
             if mount.source.startswith("/") and not os.path.lexists(mount.source):
                 os.makedirs(mount.source)  # as Docker does for a volume of the host
-        self._mount(image, bundle)
+        self._mount(image, bundle, writable)
         root = os.open(bundle / "root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             user = wanted.user if wanted.user else config.user
@@ -169,9 +170,9 @@ class Workshop:
         records.write(bundle / "container.json", record)
         return record
 
-    def _mount(self, image: images.ImageRecord, bundle: Path) -> None:
+    def _mount(self, image: images.ImageRecord, bundle: Path, writable: Path) -> None:
         lower = [self._store.layer_name(diff_id) for diff_id in reversed(image.diff_ids)] or [str(bundle / "etc")]
-        options = f"lowerdir={':'.join(lower)},upperdir={bundle}/upper,workdir={bundle}/work"
+        options = f"lowerdir={':'.join(lower)},upperdir={writable}/upper,workdir={writable}/work"
         if len(options) > OPTION_BYTES_MAX - len(",volatile"):
             raise spec.UnfitSpec(f"image {image.reference} has too many layers ({len(lower)}) to be mounted")
         os.chdir(self._store.layers)  # this thread's own directory: short names leave room for many layers
@@ -267,9 +268,10 @@ class Workshop:
         self._paths.exit_file(container_id).unlink(missing_ok=True)
         shutil.rmtree(self._paths.engine / container_id, ignore_errors=True)
         self._store.release(container_id)
-        trash = self._paths.containers / f".trash-{os.urandom(6).hex()}"
+        shutil.rmtree(bundle, ignore_errors=True)
+        trash = self._paths.upper / f".trash-{os.urandom(6).hex()}"
         try:
-            os.rename(bundle, trash)
+            os.rename(self._paths.writable(container_id), trash)
         except FileNotFoundError:
             return None
         return trash

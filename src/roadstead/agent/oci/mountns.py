@@ -40,12 +40,6 @@ class MountNamespace:
             executor.submit(_enter, path, unmount).result()
             return False
         thread = executor.submit(_detach, unmount).result()
-        folder = str(self._paths.namespaces)
-        if not syscalls.is_mount_point(folder):
-            # A mount namespace can only be bound below a mount that is not shared with the namespace itself.
-            syscalls.mount(folder, folder, "", syscalls.MS_BIND)
-            syscalls.mount("", folder, "", syscalls.MS_PRIVATE)
-        self._paths.networks.mkdir(exist_ok=True)
         self._paths.mount_namespace.touch()
         syscalls.mount(f"/proc/self/task/{thread}/ns/mnt", path, "", syscalls.MS_BIND)
         return True
@@ -90,6 +84,6 @@ def _hide(unmount: str | None) -> None:
 
 def forget(paths: oci_paths.Paths) -> None:
     """Let the namespace go; with its last process all mounts in it vanish."""
-    for path in (paths.mount_namespace, paths.namespaces):
+    for path in (paths.mount_namespace, paths.run):
         while syscalls.is_mount_point(str(path)):
             syscalls.unmount(str(path))

@@ -17,8 +17,6 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """Choices made at first start."""
 
     instance_name: str
-    boot_id: str
-    """After a reboot nothing of the old processes, mounts and networks is left."""
     subnet_awsvpc: str
     subnet_local: str
 

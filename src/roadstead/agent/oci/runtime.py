@@ -98,11 +98,11 @@ class OciRuntime:
         host.require_plain_path(self.paths.data_dir)
         self.images = await asyncio.to_thread(store.ImageStore, self.paths.data_dir, self._clock)
         hide = self._layout.unified if self._programs.engine_name == "crun" else None
+        await asyncio.to_thread(self.paths.make_volatile)
         fresh = await asyncio.to_thread(self._mounts.open, hide)
         instance = records.read(self.paths.instance, records.Instance)
-        rebooted = instance is not None and instance.boot_id != processes.boot_id()
         # Nothing half made, and nobody's process that ended meanwhile, is left after this.
-        found = await self._mounts.run(lambda: self._find(rebooted))
+        found = await self._mounts.run(self._find)
         chosen = (instance.subnet_awsvpc, instance.subnet_local) if instance is not None else None
         alive = [each for each in found.containers if each.running]
         forwards = [forward for each in alive for forward in _forwards(each.record, each.bindings)]
@@ -111,7 +111,6 @@ class OciRuntime:
             self.paths.instance,
             records.Instance(
                 instance_name=self._instance_name,
-                boot_id=processes.boot_id(),
                 subnet_awsvpc=pair[0],
                 subnet_local=pair[1],
             ),
@@ -124,8 +123,8 @@ class OciRuntime:
         await asyncio.to_thread(self._tidy)
         return host.facts(self._programs, pair[0], cpu_units=self._cpu_units, memory_mib=self._memory_mib)
 
-    def _find(self, rebooted: bool) -> adopt.Found:
-        found = adopt.find(self.paths, self._layout, rebooted=rebooted)
+    def _find(self) -> adopt.Found:
+        found = adopt.find(self.paths, self._layout)
         adopt.remove_orphans(self.paths, self._layout, found)
         return found
 
@@ -157,7 +156,7 @@ class OciRuntime:
             self._lock = -1
 
     def _tidy(self) -> None:
-        for leftover in self.paths.containers.glob(".trash-*"):
+        for leftover in self.paths.upper.glob(".trash-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         logs.prune(self.paths.logs, set(self._sandboxes), time.time())
         if self.paths.monitor_log.exists() and self.paths.monitor_log.stat().st_size > MONITOR_LOG_BYTES_MAX:

@@ -18,7 +18,6 @@ from roadstead.agent.oci import cgroups, processes, records
 from roadstead.agent.oci import paths as oci_paths
 
 EXIT_LOST = 128 + signal.SIGKILL
-EXIT_AFTER_REBOOT = 255
 OOM_FILE = "oom"
 Ended = Callable[[runtime.ContainerExit], None]
 
