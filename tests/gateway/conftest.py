@@ -8,12 +8,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import uvloop
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import gateway_caller
 
 from roadstead.app import server, settings
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    """The loop that serves in earnest."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

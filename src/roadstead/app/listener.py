@@ -11,12 +11,10 @@ from collections.abc import Iterator
 import uvicorn
 
 from roadstead.base import errors
-from roadstead.gateway import asgi
+from roadstead.gateway import http, protocol
 
 BACKLOG = 2048
 """Connections that may wait to be taken."""
-KEEP_ALIVE_SECONDS = 75
-"""How long an idle connection is kept; boto3 and the AWS CLI keep theirs."""
 STOP_SECONDS_MAX = 5
 """How long requests in flight are waited for when the server stops."""
 DATE_SECONDS = 1.0
@@ -72,14 +70,14 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves an ASGI application on a bound socket."""
+    """Serves a front door on a bound socket."""
 
-    def __init__(self, application: asgi.Application, bound: socket.socket) -> None:
+    def __init__(self, door: http.FrontDoor, bound: socket.socket) -> None:
         self._socket = bound
         config = uvicorn.Config(
-            application,
+            door,
             loop="none",
-            http="httptools",
+            http=protocol.HttpProtocol,
             ws="websockets-sansio",
             ws_max_size=WEBSOCKET_FRAME_BYTES_MAX,
             ws_per_message_deflate=False,
@@ -90,7 +88,6 @@ class Listener:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS_MAX,
         )
         logging.getLogger("uvicorn.error").addFilter(_REFUSAL_IS_NO_ERROR)

@@ -24,6 +24,10 @@ CHECKPOINT_DATA_MAX = 100_000
 """Metric data points that are journaled before the series are dumped in their place: about 0.1 s of a start."""
 
 
+Outcome = Callable[[errors.HostProblem | None], None]
+"""Is told that something is durable (None), or why it never will be."""
+
+
 class _Job:
     """What the writer is handed: entries to append, or a call that must run between groups (or None: end)."""
 
@@ -53,7 +57,7 @@ class Committer:
         self._gathered: list[journal.Entry] = []
         self._data_since_checkpoint = 0
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiters: deque[tuple[int, Outcome]] = deque()
         self._waiting = 0
         self.durable_revision = subject.revision
         self.failure: errors.HostProblem | None = None
@@ -93,11 +97,20 @@ class Committer:
         """
         if revision <= self.durable_revision:
             return
-        if self.failure is not None:
-            raise self.failure
         waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append((revision, waiter))
+
+        def settle(problem: errors.HostProblem | None) -> None:
+            self._settle(waiter, problem)
+
+        self.when_durable(revision, settle)
         await waiter
+
+    def when_durable(self, revision: int, tell: Outcome) -> None:
+        """As `durable`, for who needs no coroutine: `tell` is called once, at once where the answer is known."""
+        if revision <= self.durable_revision or self.failure is not None:
+            tell(None if revision <= self.durable_revision else self.failure)
+        else:
+            self._waiters.append((revision, tell))
 
     async def between_groups(self, call: Callable[[], None]) -> None:
         """Run `call` in the writer's thread after everything submitted so far, and wait for it."""
@@ -131,11 +144,9 @@ class Committer:
         self.durable_revision = revision
         waiters = self._waiters
         while waiters and waiters[0][0] <= revision:
-            waiter = waiters.popleft()[1]
-            if not waiter.done():
-                waiter.set_result(None)
+            waiters.popleft()[1](None)
 
-    def _call_done(self, done: asyncio.Future[None], problem: errors.HostProblem | None) -> None:
+    def _settle(self, done: asyncio.Future[None], problem: errors.HostProblem | None) -> None:
         if done.done():
             return
         if problem is None:
@@ -150,10 +161,9 @@ class Committer:
         self._store.refuse_writes(problem)
         self._gathered.clear()
         self._waiting = 0
-        for _, waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(problem)
-        self._waiters.clear()
+        waiters, self._waiters = self._waiters, deque()
+        for _, tell in waiters:
+            tell(problem)
         self._on_failure(problem)
 
     # -- in the writer's thread
@@ -200,7 +210,7 @@ class Committer:
         if problem is not None:
             self._loop.call_soon_threadsafe(self._fail, problem)
         if job.done is not None:
-            self._loop.call_soon_threadsafe(self._call_done, job.done, problem)
+            self._loop.call_soon_threadsafe(self._settle, job.done, problem)
         return problem
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -58,21 +58,25 @@ class AwsApis:
         self._verifier = verifier
         self._signing_names = {one.name: one.signing_name for one in known.served}
 
-    async def answer(self, request: requests.Request, endpoint: str) -> responses.Response:
-        """The response to a request that came in at `endpoint` (`http://127.0.0.1:4566`). Never raises."""
+    def answer(self, request: requests.Request, endpoint: str, respond: Callable[[responses.Response], None]) -> None:
+        """Answer a request that came in at `endpoint` (`http://127.0.0.1:4566`): at once where it wrote nothing, else
+        when the disk has it. Never raises; responds once.
+        """
         request_id = new_request_id()
         target = requests.detect(self._known, request)
         try:
-            return await self._answer(request, target, request_id, endpoint)
-        except errors.Refusal as refusal:
-            return responses.refuse(self._known, target, refusal, request_id)
-        except errors.HostProblem as problem:
-            logger.error("request %s: %s", request_id, problem)
-            return self._fault(target, str(problem), request_id, 503)
-        except Exception:
-            logger.exception("request %s (%s %s) failed", request_id, target.service, target.operation)
-            text = f"An error of Roadstead's own; the server's log tells more under request id {request_id}."
-            return self._fault(target, text, request_id, 500)
+            revision, response = self._run(request, target, request_id, endpoint)
+        except Exception as error:
+            respond(self._refused(error, target, request_id))
+            return
+        if revision <= self._committer.durable_revision:
+            respond(response)
+            return
+
+        def tell(problem: errors.HostProblem | None) -> None:
+            respond(response if problem is None else self._refused(problem, target, request_id))
+
+        self._committer.when_durable(revision, tell)
 
     def too_large(self, request: requests.Request) -> responses.Response:
         """The response to a request whose body is over the limit (`request` has none of it)."""
@@ -81,9 +85,10 @@ class AwsApis:
         )
         return responses.refuse(self._known, requests.detect(self._known, request), refusal, new_request_id())
 
-    async def _answer(
+    def _run(
         self, request: requests.Request, target: requests.Target, request_id: str, endpoint: str
-    ) -> responses.Response:
+    ) -> tuple[int, responses.Response]:
+        """The response, and the revision that must be durable before it is sent (0: none). Raises what goes wrong."""
         now = self._clock.now()
         signing_name = self._signing_names[target.service] if target.service is not None else None
         access_key_id = self._verifier.verify(request, signing_name, now)
@@ -103,9 +108,17 @@ class AwsApis:
             return reply.plan, reply.output
 
         commit, output = self._store.transact(decide, now)
-        if commit is not None:
-            await self._committer.durable(commit.revision)
-        return responses.serialize(self._known, call, output)
+        return (commit.revision if commit is not None else 0), responses.serialize(self._known, call, output)
+
+    def _refused(self, error: Exception, target: requests.Target, request_id: str) -> responses.Response:
+        if isinstance(error, errors.Refusal):
+            return responses.refuse(self._known, target, error, request_id)
+        if isinstance(error, errors.HostProblem):
+            logger.error("request %s: %s", request_id, error)
+            return self._fault(target, str(error), request_id, 503)
+        logger.error("request %s (%s %s) failed", request_id, target.service, target.operation, exc_info=error)
+        text = f"An error of Roadstead's own; the server's log tells more under request id {request_id}."
+        return self._fault(target, text, request_id, 500)
 
     def _find(self, call: requests.Call) -> _Served:
         name = (call.service, call.operation)

@@ -1,22 +1,26 @@
-"""The front door: one ASGI application for everything that comes in over HTTP."""
+"""The front door: what is asked over HTTP goes to the AWS APIs or our own endpoints, websockets to agents' sessions.
+
+`answer` is called by `protocol` for each request, and gives its response to a callback: at once for what only reads,
+when the disk has it for what writes. The object itself is the ASGI application of the websockets.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from roadstead.gateway import asgi, aws, local, pages
-from roadstead.wire import requests
+from roadstead.wire import requests, responses
 
 logger = logging.getLogger(__name__)
 
+Respond = Callable[[responses.Response], None]
+
 
 class FrontDoor:
-    """Leads requests to the AWS APIs, to our own endpoints, or (websockets) to the application mounted at their path.
-
-    `mounts` maps the first part of a path (`acs`) to an ASGI application.
-    """
+    """`mounts` maps the first part of a websocket's path (`acs`) to an ASGI application."""
 
     def __init__(
         self, apis: aws.AwsApis, own: local.LocalApis, mounts: Mapping[str, asgi.Application], version: str
@@ -25,39 +29,30 @@ class FrontDoor:
         self._own = own
         self._mounts = dict(mounts)
         self._version = version
+        self._running: set[asyncio.Task[None]] = set()
+
+    def answer(self, request: requests.Request, endpoint: str, respond: Respond) -> None:
+        """Answer a request that came in at `endpoint` (`http://127.0.0.1:4566`). Never raises; responds once."""
+        if logger.isEnabledFor(logging.DEBUG):
+            respond = _logged(request, respond)
+        if request.path.startswith(local.PREFIX):
+            task = asyncio.ensure_future(self._answer_own(request, endpoint, respond))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        elif pages.is_visit(request):
+            respond(pages.landing(request, self._version))
+        else:
+            self._aws.answer(request, endpoint, respond)
+
+    def too_large(self, request: requests.Request) -> responses.Response:
+        """The response to a request whose body, which it lacks here, is over the limit."""
+        return self._aws.too_large(request)
+
+    async def _answer_own(self, request: requests.Request, endpoint: str, respond: Respond) -> None:
+        respond(await self._own.answer(request, endpoint))
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-
-    async def _http(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        started = time.perf_counter() if logger.isEnabledFor(logging.DEBUG) else 0.0
-        try:
-            request = await asgi.request_of(scope, receive)
-        except asgi.Gone:
-            return
-        except asgi.TooLarge:
-            await asgi.drain(receive)
-            response = self._aws.too_large(_without_body(scope))
-            response.headers.append(("connection", "close"))
-            await asgi.respond(send, response)
-            return
-        endpoint = f"{scope['scheme']}://{request.headers.get('host', '')}"
-        if request.path.startswith(local.PREFIX):
-            response = await self._own.answer(request, endpoint)
-        elif pages.is_visit(request):
-            response = pages.landing(request, self._version)
-        else:
-            response = await self._aws.answer(request, endpoint)
-        await asgi.respond(send, response)
-        if started:
-            spent_ms = (time.perf_counter() - started) * 1000.0
-            what = request.headers.get("x-amz-target", request.path)
-            logger.debug("%s %s %d in %.1f ms", request.method, what, response.status, spent_ms)
-
-    async def _websocket(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        assert scope["type"] == "websocket", "HTTP is answered by `answer`"
         mounted = self._mounts.get(scope["path"].split("/")[1] if scope["path"].startswith("/") else "")
         if mounted is not None:
             await mounted(scope, receive, send)
@@ -66,10 +61,13 @@ class FrontDoor:
         await send({"type": "websocket.close", "code": 1008})
 
 
-def _without_body(scope: asgi.Scope) -> requests.Request:
-    return requests.Request(
-        method=scope["method"],
-        path=scope["raw_path"].decode("latin-1"),
-        query=scope["query_string"].decode("latin-1"),
-        headers=asgi.headers_of(scope),
-    )
+def _logged(request: requests.Request, respond: Respond) -> Respond:
+    began = time.perf_counter()
+
+    def log(response: responses.Response) -> None:
+        spent_ms = (time.perf_counter() - began) * 1000.0
+        what = request.headers.get("x-amz-target", request.path)
+        logger.debug("%s %s %d in %.1f ms", request.method, what, response.status, spent_ms)
+        respond(response)
+
+    return log
