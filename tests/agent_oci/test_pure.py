@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from roadstead.agent import runtime
 from roadstead.agent.images import records as images
-from roadstead.agent.oci import capabilities, cgroups, etcfiles, logs, nat, seccomp, spec, subnets, users
+from roadstead.agent.oci import capabilities, cgroups, etcfiles, logs, nat, seccomp, spec, subnets, syscalls, users
 
 V1 = """\
 31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
@@ -319,3 +319,13 @@ def test_the_rules_are_one_transaction() -> None:
     assert text.startswith("add table ip t\ndelete table ip t\n")
     assert "elements = { 80 : 10.0.0.2 . 8080 }" in text
     assert text.count("dnat ip to udp dport map @udp_ports") == 2
+
+
+def test_the_names_of_mounts_may_have_blanks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_bytes(b"1 0 0:1 / /a\\040b/run rw - tmpfs x rw\n2 1 0:2 / /a\\040b/run/ns rw - nsfs x rw\n")
+    real = open
+    monkeypatch.setattr("builtins.open", lambda path, mode: real(table, mode))
+    assert syscalls.is_mount_point("/a b/run")
+    assert not syscalls.is_mount_point("/a")
+    assert syscalls.mount_points_below("/a b") == ["/a b/run", "/a b/run/ns"]

@@ -83,7 +83,6 @@ def _hide(unmount: str | None) -> None:
 
 
 def forget(paths: oci_paths.Paths) -> None:
-    """Let the namespace go; with its last process all mounts in it vanish."""
-    for path in (paths.mount_namespace, paths.run):
-        while syscalls.is_mount_point(str(path)):
-            syscalls.unmount(str(path))
+    """Let the namespace go; with its last process all mounts in it vanish. Then our own mounts in the host's table."""
+    for point in sorted(syscalls.mount_points_below(str(paths.root)), reverse=True):
+        syscalls.unmount(point)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 
 MS_RDONLY = 1
 MS_NOSUID = 2
@@ -89,9 +90,19 @@ def is_on_cgroup(path: str) -> bool:
 
 def is_mount_point(path: str) -> bool:
     """Whether something is mounted here, in this process's mount namespace; bind mounts count too."""
+    return path in _mount_points()
+
+
+def mount_points_below(folder: str) -> list[str]:
+    """Mount points in a directory; one on which several things are mounted is named several times."""
+    return [point for point in _mount_points() if point.startswith(f"{folder}/")]
+
+
+def _mount_points() -> list[str]:
     with open("/proc/self/mountinfo", "rb") as table:
-        points = {line.split()[4] for line in table}
-    return os.fsencode(path).replace(b"\\", b"\\134").replace(b" ", b"\\040") in points
+        raw = [line.split()[4] for line in table]
+    # The kernel writes blanks and backslashes as octal numbers.
+    return [os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), point)) for point in raw]
 
 
 def is_namespace_file(path: str) -> bool:
