@@ -5,6 +5,7 @@ falls on all of them alike.
 from __future__ import annotations
 
 import importlib
+import pathlib
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ NAMES = (
     "signals",
 )
 """In the order of the report."""
+ROOT = pathlib.Path(__file__).parents[1]
 PART_SECONDS_MAX = 600.0
 """How long one run of a part may take."""
 
@@ -71,7 +73,7 @@ def run_once(name: str, quick: bool) -> dict[str, float]:
     """One run of one part in a process of its own. Raises PartFailed."""
     command = [sys.executable, "-m", "bench", "--child", name, *(["--quick"] if quick else [])]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=PART_SECONDS_MAX, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=PART_SECONDS_MAX, cwd=ROOT, check=False)
     except subprocess.TimeoutExpired:
         raise PartFailed(f"it did not end within {PART_SECONDS_MAX:.0f} s") from None
     if done.returncode != 0:

@@ -7,7 +7,6 @@ root file system of its own, a network namespace on the bridge, the default secc
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -183,7 +182,7 @@ def _kills(made: Node, count: int) -> float:
         time.sleep(0.2)
         before = set(made.ecs("ListTasks", serviceName="kept")["taskArns"])
         began = time.perf_counter()
-        os.kill(_process_of(made, next(iter(before))), signal.SIGKILL)
+        os.kill(_process_of(next(iter(before))), signal.SIGKILL)
         made.until(lambda before=before: _is_replaced(made, before), "the task is replaced")  # type: ignore[misc]
         taken.append((time.perf_counter() - began) * 1e3)
     made.ecs("DeleteService", service="kept", force=True)
@@ -196,14 +195,14 @@ def _is_replaced(made: Node, before: set[str]) -> bool:
     return bool(new) and made.describe(new[0])["lastStatus"] == "RUNNING"
 
 
-def _process_of(made: Node, arn: str) -> int:
-    """The process of a task's only container."""
-    task_id = arn.rpartition("/")[2]
-    for path in (made.data_dir / "agent/oci/containers").glob("*/container.json"):
-        if json.loads(path.read_text())["spec"]["task_id"] == task_id:
-            pid: int = json.loads((path.parent / "state.json").read_text())["pid"]
-            return pid
-    raise RuntimeError(f"no container of {arn} is known to the runtime")
+def _process_of(arn: str) -> int:
+    """The first process of a task's only container, known by its cgroup."""
+    mark = f"/{arn.rpartition('/')[2]}/"
+    for folder in sorted(pathlib.Path("/proc").glob("[0-9]*"), key=lambda one: int(one.name)):
+        with contextlib.suppress(OSError):
+            if mark in (folder / "cgroup").read_text():
+                return int(folder.name)
+    raise RuntimeError(f"{arn} has no process")
 
 
 def _has_processes(made: Node) -> bool:
