@@ -181,9 +181,7 @@ class Server:
         facts = {"endpoint": self.endpoint, "dataDir": str(chosen.data_dir), "region": chosen.region}
         self._tell(events.Event(kind="serving", text=text, facts=facts))
         if chosen.auth == "off" and not chosen.is_on_loopback:
-            text = f"Signatures are off and {host} is not loopback: whoever reaches it controls this machine"
-            logger.warning(text)
-            self._tell(events.Event(kind="problem", text=text))
+            logger.warning("signatures are off and %s is not loopback: whoever reaches it controls this machine", host)
 
     async def _reset(self) -> dict[str, Any]:
         now = self._clock.now()
