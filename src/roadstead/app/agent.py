@@ -8,6 +8,7 @@ for the last to end.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -76,6 +77,16 @@ def _end_with(parent_pid: int) -> None:
         sys.exit(0)
 
 
+def _keep_descriptors_here() -> None:
+    """Give no child what this process was given besides stdin, stdout and stderr: a container's monitor outlives it, and
+    with it would hold the pipes of whoever started it open for as long as the container runs.
+    """
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # the one that listed the directory
+                os.set_inheritable(int(name), False)
+
+
 def _path(kind: type[object], text: object) -> object:
     """msgspec's hook for what JSON has no word for: paths, here."""
     if kind is not pathlib.Path or not isinstance(text, str):
@@ -85,6 +96,7 @@ def _path(kind: type[object], text: object) -> object:
 
 def main(environment: Mapping[str, str]) -> int:
     """The process. Returns its exit status."""
+    _keep_descriptors_here()
     launch = msgspec.json.decode(environment[ENVIRONMENT_NAME], type=Launch, dec_hook=_path)
     if launch.parent_pid is not None:
         _end_with(launch.parent_pid)

@@ -30,6 +30,8 @@ STOP_SECONDS_MAX = 15.0
 """How long an agent may take to end before it is killed."""
 OUTPUT_BYTES_MAX = 4_000
 """How much of a failing agent's last words is repeated."""
+LAST_WORDS_SECONDS_MAX = 1.0
+"""How long those may take to arrive once it has ended."""
 
 
 class Supervisor:
@@ -102,10 +104,20 @@ class Supervisor:
         assert self._process.stderr is not None
         facts = {"pid": str(self._process.pid)}
         self._tell(events.Event(kind="agent starting", text=f"The agent starts (process {facts['pid']})", facts=facts))
-        said = b""
-        while line := await self._process.stderr.read(4096):
-            said = (said + line)[-OUTPUT_BYTES_MAX:]
-        return await self._process.wait(), said.decode(errors="replace").strip()
+        reading = asyncio.create_task(_last_words(self._process.stderr))
+        try:
+            status = await self._process.wait()  # not the end of stderr: a child of the agent might hold that open
+            await asyncio.wait((reading,), timeout=LAST_WORDS_SECONDS_MAX)
+            return status, reading.result() if reading.done() else ""
+        finally:
+            reading.cancel()
+
+
+async def _last_words(stream: asyncio.StreamReader) -> str:
+    said = b""
+    while piece := await stream.read(4096):
+        said = (said + piece)[-OUTPUT_BYTES_MAX:]
+    return said.decode(errors="replace").strip()
 
 
 def _status_words(status: int) -> str:
