@@ -1,8 +1,8 @@
 """What must hold whatever goes wrong. A violation is an AssertionError: the seed replays it.
 
 The records' own invariants are `model.invariants`; here stand those that need the hosts, or more than one moment:
-no task's containers on two hosts, nothing acknowledged lost over a crash, and in the end the hosts run exactly what
-the records say.
+no task's containers on two hosts, no task said to have exited that runs on (so crashes of agents and control plane
+touch no container), nothing acknowledged lost over a crash, and in the end the hosts run exactly what the records say.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Checkers:
         self._running: dict[str, dict[str, str]] = {}
         """Host by container, for each task."""
         self._tasks: dict[str, str] = {}
+        self._ended: set[str] = set()
+        """Tasks of which a container has ended by itself, or with its host."""
         self._kept: dict[tuple[str, str], int] = {}
 
     # ------------------------------------------------------------------------------------------ commits
@@ -35,6 +37,12 @@ class Checkers:
     def commit(self, commit: store.Commit) -> None:
         """After each commit."""
         invariants.check_commit(commit, self._look())
+        for change in commit.changes:
+            task = change.after
+            if isinstance(task, tasks.Task) and task.observed.stop_code == "EssentialContainerExited":
+                was = change.before.observed.stop_code if isinstance(change.before, tasks.Task) else None
+                seen = task.task_id in self._ended
+                assert was or seen, f"task {task.task_id} is said to have exited, and none of its containers has"
 
     def acknowledged(self, commit: store.Commit) -> None:
         """A client was told that its write is kept."""
@@ -64,6 +72,7 @@ class Checkers:
         """A container of a host has ended."""
         task_id = self._tasks.pop(container_id, None)
         if task_id is not None:
+            self._ended.add(task_id)
             places = self._running[task_id]
             places.pop(container_id, None)
             if not places:

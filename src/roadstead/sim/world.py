@@ -108,6 +108,8 @@ class World:
     def _on_problem(self, problem: stepper.Problem) -> None:
         self.problems.append(problem)
         self.transcript.note(f"PROBLEM in {problem.controller} of {problem.key}: {problem.what}")
+        if self._checks:
+            raise AssertionError(f"seed {self.seed}: a decision failed: {problem.what}\n{problem.detail}")
 
     # ------------------------------------------------------------------------------------------ scenario
 
@@ -368,7 +370,6 @@ class World:
                 raise AssertionError(f"seed {self.seed}: not settled after {within_seconds} s: {found[:5]}")
             self.run_for(CONVERGE_STEP_SECONDS)
         self.checkers.hosts_agree()
-        assert not self.problems, f"seed {self.seed}: a decision failed: {self.problems[0]}"
 
     def running(self, service: str, cluster: str = "default") -> int:
         """How many of a service's tasks run."""
