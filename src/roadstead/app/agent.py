@@ -78,8 +78,8 @@ def _end_with(parent_pid: int) -> None:
 
 
 def _keep_descriptors_here() -> None:
-    """Give no child what this process was given besides stdin, stdout and stderr: a container's monitor outlives it, and
-    with it would hold the pipes of whoever started it open for as long as the container runs.
+    """Give no child what this process was given besides stdin, stdout and stderr: a container's monitor outlives it,
+    and would hold the pipes of whoever started it open for as long as the container runs.
     """
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2:
