@@ -35,7 +35,7 @@ imports: .venv/.dev
 	@$(BIN)/lint-imports | tail -n 20
 
 unit: .venv/.dev
-	@$(BIN)/python -m pytest -m "$(UNITS)"
+	@$(BIN)/python -m pytest -n auto -m "$(UNITS)"
 
 real: setup .venv/.dev ## the tests with real containers, networks and mounts alone
 	@scripts/as-root $(BIN)/python -m pytest -m real
