@@ -329,3 +329,10 @@ def test_the_names_of_mounts_may_have_blanks(monkeypatch: pytest.MonkeyPatch, tm
     assert syscalls.is_mount_point("/a b/run")
     assert not syscalls.is_mount_point("/a")
     assert syscalls.mount_points_below("/a b") == ["/a b/run", "/a b/run/ns"]
+
+
+@pytest.mark.parametrize(
+    ("said", "number"), [("", 15), ("SIGQUIT", 3), ("quit", 3), ("2", 2), ("0", 15), ("999", 15), ("bogus", 15)]
+)
+def test_an_images_stop_signal_is_a_name_or_a_number(said: str, number: int) -> None:
+    assert images.ImageConfig(stop_signal=said).stop_signal_number == number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any, Literal
 
 import msgspec
@@ -44,6 +45,14 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     volumes: tuple[str, ...] = ()
     stop_signal: str = ""
+
+    @property
+    def stop_signal_number(self) -> int:
+        """STOPSIGNAL, said as `SIGINT`, `INT` or `2`; SIGTERM where the image says none, or none that there is."""
+        name = self.stop_signal
+        if name.isdecimal() and 0 < int(name) < signal.NSIG:
+            return int(name)
+        return int(signal.Signals.__members__.get("SIG" + name.upper().removeprefix("SIG"), signal.SIGTERM))
 
 
 def parse_config(raw: bytes) -> ImageConfig:

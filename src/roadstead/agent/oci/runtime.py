@@ -170,9 +170,12 @@ class OciRuntime:
             record = self.images.resolve(image)
             if record is None:
                 record = await asyncio.to_thread(self.images.pull, image, login)
+            stop_signal = self.images.config(record).stop_signal_number
         except (store.ImageProblem, OSError) as problem:
             raise runtime.RuntimeProblem("CannotPullContainerError", str(problem)) from problem
-        return runtime.PulledImage(reference=record.reference, digest=record.digest, size_bytes=record.size_bytes)
+        return runtime.PulledImage(
+            reference=record.reference, digest=record.digest, size_bytes=record.size_bytes, stop_signal=stop_signal
+        )
 
     # ── sandboxes ──────────────────────────────────────────────────────────────────────────────────────────────
 
