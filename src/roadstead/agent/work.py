@@ -51,9 +51,12 @@ class Worker:
         self._cleaning = asyncio.Semaphore(CLEANUPS_AT_ONCE)
         self._submitting = asyncio.Semaphore(SUBMITS_AT_ONCE)
         self._online = asyncio.Event()
+        self._is_closing = False
 
     def run(self, instruction: instructions.TaskInstruction) -> None:
-        """Begin with it; never waits."""
+        """Begin with it; never waits. While the agent stops nothing is begun: the next agent asks for it again."""
+        if self._is_closing:
+            return
         match instruction:
             case instructions.CreateSandbox():
                 self._begin(self._sandbox(instruction.spec))
@@ -83,6 +86,7 @@ class Worker:
 
     async def close(self) -> None:
         """Give verbs on their way a moment to finish, then let go; submits go on with the next process."""
+        self._is_closing = True
         for timer in self._timers.values():
             timer.cancel()
         for submit in self._submits:
