@@ -65,6 +65,7 @@ class Fleet:
         waiting = one is service_control.CONTROLLER and self.service(key.partition("/")[2]).progress.placement_failure
         if waiting and not wanted.is_empty:
             # others may have changed why there is no room; that is looked at again now and then, and written once
+            assert not any(write.record_type is tasks.Task for write in wanted.writes), "room was overlooked"
             self.store.commit(wanted, self.now)
             while self.stepper.step(self.now):
                 pass

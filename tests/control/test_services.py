@@ -69,8 +69,8 @@ def test_a_killed_task_is_replaced_at_once() -> None:
     assert world.task(killed.task_id).accounting.stop_seen
 
 
-def test_a_task_that_a_user_stops_is_replaced_while_it_still_stops() -> None:
-    world = fleets.steady(worlds.service(desired=1))
+def test_a_task_that_stops_leaves_room_for_its_replacement_at_once() -> None:
+    world = fleets.steady(worlds.service(desired=1, minimum=0, maximum=100))
     (task,) = world.live()
     world.put(tasks.request_stop(task, "UserInitiated", "Task stopped by user", world.now))
     assert len(world.live()) == 1 and len(world.stopping()) == 1
