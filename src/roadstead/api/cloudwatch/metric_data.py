@@ -1,4 +1,4 @@
-"""GetMetricData without metric math (behaviour.md 2.4): many metrics at once, in pages."""
+"""GetMetricData (behaviour.md 2.4, 2.5): many metrics at once, in pages, and metric math over them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import msgspec
 from roadstead.api import operation
 from roadstead.api.cloudwatch import common
 from roadstead.signals import percentiles, series
+from roadstead.signals.math import problems, program, values
 from roadstead.state import view as views
 
 QUERIES_MAX = 500
 """Queries in one call."""
 POINTS_MAX = 100_800
 """Data points in one page."""
+MORE_METRICS = {"Code": "MaxMetricsExceeded", "Value": "Maximum number of allowed metrics exceeded"}
+"""The message where a SEARCH found more than it may give."""
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 
 
@@ -24,12 +27,15 @@ def get_metric_data(call: operation.Call, view: views.View) -> operation.Reply:
     """GetMetricData: for each query timestamps and values, newest first unless ScanBy says otherwise.
 
     A page has up to MaxDatapoints points, filled query by query. A query whose points did not all fit is PartialData,
-    and the next page goes on with it; one that was told whole does not come again.
+    and the next page goes on with it; one that was told whole does not come again. With metric math there is one page
+    only, as on AWS: what doesn't fit is cut, and PartialData.
     """
     params = call.params
     queries = params.MetricDataQueries
     _check(params, queries)
     limit = POINTS_MAX if params.MaxDatapoints is None else params.MaxDatapoints
+    if any(query.Expression is not None for query in queries):
+        return _compute(call, view, limit)
     ascending = params.ScanBy == "TimestampAscending"
     mark = _mark(params)
     begin, after = _position(mark, params.NextToken) if params.NextToken is not None else (0, None)
@@ -57,6 +63,59 @@ def get_metric_data(call: operation.Call, view: views.View) -> operation.Reply:
             }
         )
     return operation.Reply(output=common.given(MetricDataResults=results, Messages=[], NextToken=token))
+
+
+def _compute(call: operation.Call, view: views.View, limit: int) -> operation.Reply:
+    """The answer to a request with expressions: a result for each series of each query."""
+    params = call.params
+    if params.NextToken is not None:
+        raise common.invalid_token()  # a request with expressions is never given one
+    results: list[dict[str, Any]] = []
+    try:
+        compiled = program.compile_program(tuple(_query_of(query) for query in params.MetricDataQueries))
+        run = program.Run(compiled, view.signals, params.StartTime, params.EndTime, call.now)
+        for query in params.MetricDataQueries:
+            if query.ReturnData is False:
+                continue
+            for found in run.series(query.Id):
+                results.append(_present(query.Id, found, params.ScanBy, limit))
+                limit -= len(results[-1]["Values"])
+    except problems.MathError as problem:
+        raise common.validation(problem.text) from None
+    messages = [MORE_METRICS] if run.is_cut else []
+    return operation.Reply(output={"MetricDataResults": results, "Messages": messages})
+
+
+def _query_of(query: Any) -> program.Query:
+    stat = query.MetricStat
+    return program.Query(
+        id=query.Id,
+        stat=None
+        if stat is None
+        else program.Stat(
+            metric=common.metric_of(stat.Metric.Namespace, stat.Metric.MetricName, stat.Metric.Dimensions),
+            statistic=stat.Stat,
+            period_seconds=stat.Period,
+            unit=stat.Unit,
+        ),
+        expression=query.Expression,
+        label=query.Label,
+        period_seconds=query.Period,
+    )
+
+
+def _present(query_id: str, found: values.Series, scan_by: str | None, limit: int) -> dict[str, Any]:
+    points = list(found.points.items())
+    if scan_by != "TimestampAscending":
+        points.reverse()
+    fits = points[:limit]
+    return {
+        "Id": query_id,
+        "Label": found.label,
+        "Timestamps": [timestamp for timestamp, _ in fits],
+        "Values": [value for _, value in fits],
+        "StatusCode": "Complete" if len(fits) == len(points) else "PartialData",
+    }
 
 
 def _points(call: operation.Call, view: views.View, query: Any, ascending: bool) -> list[series.Point]:
@@ -91,9 +150,25 @@ def _check_query(query: Any, where: str) -> None:
         raise common.validation(
             f"The value {query.Id} for parameter {where}.Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$."
         )
-    stat = query.MetricStat
-    if stat is None:
-        raise common.validation(f"The parameter {where}.MetricStat is required.")
+    if query.MetricStat is not None and query.Expression is not None:
+        raise common.validation(
+            f"The parameters {where}.Expression and {where}.MetricStat are mutually exclusive "
+            "and you have specified both."
+        )
+    if query.MetricStat is not None:
+        check_stat(query.MetricStat, where)
+    elif query.Expression is None:
+        raise common.validation(f"The parameter {where}.Expression or {where}.MetricStat is required.")
+    if query.Period is not None:
+        _check_period(query, where)
+    if query.Label is not None and "${" in query.Label:
+        raise common.validation(
+            f"Roadstead does not support dynamic labels yet: {where}.Label has '${{'; see docs/operations.md."
+        )
+
+
+def check_stat(stat: Any, where: str) -> None:
+    """Refuses (ValidationError) a MetricStat that is none."""
     if stat.Metric.Namespace is None or stat.Metric.MetricName is None:
         raise common.validation(f"The parameters {where}.MetricStat.Metric.Namespace and MetricName are required.")
     if percentiles.parse(stat.Stat) is None:
@@ -102,9 +177,14 @@ def _check_query(query: Any, where: str) -> None:
         raise common.validation(
             f"The parameter {where}.MetricStat.Period must be 1, 5, 10, 20, 30 or a multiple of 60."
         )
-    if query.Label is not None and "${" in query.Label:
+
+
+def _check_period(query: Any, where: str) -> None:
+    if not common.is_period(query.Period):
+        raise common.validation(f"The parameter {where}.Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
+    if query.MetricStat is not None and query.Period != query.MetricStat.Period:
         raise common.validation(
-            f"Roadstead does not support dynamic labels yet: {where}.Label has '${{'; see docs/operations.md."
+            f"The parameter {where}.Period must be that of {where}.MetricStat where both are given."
         )
 
 

@@ -37,9 +37,11 @@ OPERATIONS: tuple[operation.Operation, ...] = (
     _operation(
         "GetMetricData",
         metric_data.get_metric_data,
-        "MetricDataQueries.Id", "MetricDataQueries.MetricStat", "MetricDataQueries.Label",
-        "MetricDataQueries.ReturnData", "StartTime", "EndTime", "NextToken", "ScanBy", "MaxDatapoints",
-        note="Without metric math (Expression) and dynamic labels.",
+        "MetricDataQueries.Id", "MetricDataQueries.MetricStat", "MetricDataQueries.Expression",
+        "MetricDataQueries.Period", "MetricDataQueries.Label", "MetricDataQueries.ReturnData",
+        "StartTime", "EndTime", "NextToken", "ScanBy", "MaxDatapoints",
+        note="All metrics of one expression must have the same period. Without Metrics Insights, dynamic labels and "
+        "the functions ANOMALY_DETECTION_BAND, INSIGHT_RULE_METRIC, SERVICE_QUOTA, LAMBDA, DB_PERF_INSIGHTS.",
     ),
     _operation(
         "ListMetrics",
