@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 from typing import Any
@@ -14,6 +15,14 @@ def default_data_dir() -> pathlib.Path:
     """`ROADSTEAD_DATA_DIR` where it is set, else the settings' own default."""
     named = os.environ.get("ROADSTEAD_DATA_DIR")
     return pathlib.Path(named) if named else settings.default_data_dir()
+
+
+def endpoint_of(data_dir: pathlib.Path) -> str | None:
+    """The endpoint of the server that runs on the directory; None where none says so."""
+    try:
+        return str(json.loads((data_dir / "server.json").read_text())["endpoint"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 class Context:

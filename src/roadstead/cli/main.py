@@ -31,6 +31,11 @@ DataDir = Annotated[
     pathlib.Path | None,
     typer.Option("--data-dir", help="Data directory of the control plane.", envvar="ROADSTEAD_DATA_DIR"),
 ]
+OwnDataDir = Annotated[
+    # without the variable: it would outdo the option given before the verb
+    pathlib.Path | None,
+    typer.Option("--data-dir", help="The same, given behind the verb."),
+]
 Endpoint = Annotated[
     str | None, typer.Option("--endpoint", help="Control plane to talk to; else the one of the data directory.")
 ]
@@ -73,9 +78,10 @@ def main(
 def opened(ctx: typer.Context, as_json: bool = False, data_dir: pathlib.Path | None = None) -> context.Context:
     """The context of this invocation."""
     given: Globals = ctx.obj
-    return context.Context(
-        data_dir or given.data_dir or context.default_data_dir(), given.endpoint, output.Output(as_json, given.color)
-    )
+    named = data_dir or given.data_dir
+    # A directory that was named goes before AWS_ENDPOINT_URL, which may be another server's.
+    endpoint = given.endpoint or (context.endpoint_of(named) if named is not None else None)
+    return context.Context(named or context.default_data_dir(), endpoint, output.Output(as_json, given.color))
 
 
 def chosen(
@@ -213,7 +219,7 @@ def up(
     ctx: typer.Context,
     port: Port = 4566,
     host: Host = "127.0.0.1",
-    data_dir: DataDir = None,
+    data_dir: OwnDataDir = None,
     region: Region = "us-east-1",
     account_id: AccountId = "123456789012",
     auth: Auth = "sigv4",
@@ -239,7 +245,7 @@ def server(
     ctx: typer.Context,
     port: Port = 4566,
     host: Host = "127.0.0.1",
-    data_dir: DataDir = None,
+    data_dir: OwnDataDir = None,
     region: Region = "us-east-1",
     account_id: AccountId = "123456789012",
     auth: Auth = "sigv4",
@@ -260,7 +266,7 @@ def agent(
     ctx: typer.Context,
     server: Annotated[str, typer.Option("--server", help="URL of the control plane: http://127.0.0.1:4566.")],
     cluster: Annotated[str, typer.Option(help="Cluster to join.")] = "default",
-    data_dir: DataDir = None,
+    data_dir: OwnDataDir = None,
     attribute: Annotated[list[str] | None, typer.Option(help="NAME=value of the instance; may be repeated.")] = None,
     zone: Annotated[str, typer.Option(help="Availability zone to say; else the region's a.")] = "",
     runtime: Runtime = "oci",
@@ -278,7 +284,7 @@ def down(
     remove: Annotated[
         bool, typer.Option("--remove", help="End the containers too, and remove what they left.")
     ] = False,
-    data_dir: DataDir = None,
+    data_dir: OwnDataDir = None,
     as_json: Json = False,
 ) -> None:
     """Stop the server of the data directory; containers go on unless --remove is given."""
@@ -395,6 +401,7 @@ def demo(ctx: typer.Context) -> None:
 def env(ctx: typer.Context, as_json: Json = False) -> None:
     """Print the environment variables that point any AWS client here:  eval "$(roadstead env)"."""
     on = opened(ctx, as_json)
+    on.endpoint = on.endpoint or context.endpoint_of(on.data_dir)
     access = on.client.access
     values = {
         "AWS_ENDPOINT_URL": access.endpoint,

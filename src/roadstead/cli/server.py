@@ -64,7 +64,7 @@ class Teller:
     def _serving(self, event: events.Event) -> None:
         chosen, took = self._chosen, time.monotonic() - self._began
         where = "in memory only (--ephemeral)" if chosen.ephemeral else f"in {chosen.data_dir}"
-        endpoint = event.facts.get("endpoint", "")
+        endpoint = self._on.endpoint = event.facts.get("endpoint", "")
         self._on.out.line(
             self._signed(
                 "good", f"control plane   {endpoint}   data {where}, logs in {chosen.data_dir}/log, {took:.1f} s"
