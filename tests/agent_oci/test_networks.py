@@ -133,7 +133,10 @@ async def test_bridge_publishes_fixed_and_dynamic_ports(rig: Rig) -> None:
 async def test_a_container_reaches_its_own_published_port(rig: Rig) -> None:
     mapping = runtime.PortMapping(container_port=80, host_port=0)
     outside = _address_of_default_route()
-    script = f"{SERVE} & read port < /shared/port; wget -q -O - http://{outside}:$port/"
+    fetch = f"wget -q -O - http://{outside}:$port/"  # the server beside it may need a moment to listen
+    script = (
+        f"{SERVE} & read port < /shared/port; for i in 1 2 3 4 5 6 7 8 9; do {fetch} && exit; sleep 0.2; done; exit 1"
+    )
     shared = rig.data_dir / "shared"
     shared.mkdir()
     os.mkfifo(shared / "port")
