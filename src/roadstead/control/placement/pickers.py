@@ -21,6 +21,8 @@ from roadstead.model import container_instances, tables
 TIES_LOOKED_AT_MAX = 4
 """Of that many equally good instances the emptiest is taken."""
 PAGE_INSTANCES = 16
+ONE_BY_ONE_MAX = 64
+"""More instances than that go into a heap at once."""
 RANDOM_BOUND = 1 << 30
 
 
@@ -120,12 +122,23 @@ class _Pool:
     def _look_on(self) -> None:
         """Look at instances until one without tasks of the group is found."""
         assert self._source is not None
+        count_on, group = self._asking.scene.group_on, self._asking.group
+        found = []
         for instance in self._source:
-            count = self._asking.scene.group_on(self._asking.group, instance.instance_id)
-            self.push(count, instance.instance_id)
+            instance_id = instance.instance_id
+            count = count_on(group, instance_id)
+            self._ticks += 1
+            found.append((count, self._ticks, instance_id))
             if count == 0:
-                return
-        self._source = None
+                break
+        else:
+            self._source = None
+        if len(found) > ONE_BY_ONE_MAX:
+            self._heap += found
+            heapq.heapify(self._heap)
+        else:
+            for entry in found:
+                heapq.heappush(self._heap, entry)
 
 
 class SpreadPicker(_Asking):

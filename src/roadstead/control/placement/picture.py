@@ -153,8 +153,8 @@ class Picture:
 
     def group_on(self, group: str, instance_id: str) -> int:
         """Tasks of the group that should run on the instance."""
-        placed = self._groups.get((group, instance_id), 0)
-        return placed + self.view.tally(tables.TASKS, "group_on_instance", self.cluster, group, instance_id)[0]
+        running = self.view.tally(tables.TASKS, "group_on_instance", self.cluster, group, instance_id)[0]
+        return running + self._groups.get((group, instance_id), 0) if self._groups else running
 
     def group_in(self, group: str, zone: str) -> int:
         """Tasks of the group that should run in the zone."""
