@@ -13,11 +13,14 @@ from roadstead.state import plan, store
 
 
 def machines(view: store.StoreView, now: float) -> tuple[record.Record, ...]:
-    """The records to keep: connected instances, as if just registered, and bare clusters for them."""
+    """The records to keep: instances, as if just registered, and bare clusters for them.
+
+    Those without their agent, too: it may just be coming back from the reset before.
+    """
     kept: list[record.Record] = []
     for cluster in view.find(tables.CLUSTERS, "all", "all"):
         found = view.find(tables.CONTAINER_INSTANCES, "by_cluster", cluster.name)
-        present = [_anew(one, now) for one in found if one.session.connected and one.status != "INACTIVE"]
+        present = [_anew(one, now) for one in found if one.status != "INACTIVE"]
         if present:
             kept.append(clusters.Cluster(name=cluster.name, created_at=now))
             kept += present
