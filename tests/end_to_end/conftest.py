@@ -15,8 +15,8 @@ APPLETS = ("sh", "sleep", "cat", "echo", "seq", "tail", "httpd", "wget", "kill",
 
 
 @contextlib.contextmanager
-def installed(*options: str, runtime: str = "oci") -> Iterator[installations.Installation]:
-    one = installations.Installation(*options, runtime=runtime)
+def installed(*options: str, runtime: str = "oci", as_nobody: bool = False) -> Iterator[installations.Installation]:
+    one = installations.Installation(*options, runtime=runtime, as_nobody=as_nobody)
     try:
         one.start()
         yield one

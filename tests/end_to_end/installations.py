@@ -32,6 +32,12 @@ START_SECONDS_MAX = 40.0
 STOP_SECONDS_MAX = 30.0
 COMMAND_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
+NOBODY = 65534
+AS_NOBODY = (
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    # Only to read the program, where it lies in root's home.
+    *("--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search"),
+)
 
 
 class Started:
@@ -88,8 +94,12 @@ class Started:
 class Installation:
     """A data directory, and the server that runs on it at the moment."""
 
-    def __init__(self, *options: str, runtime: str = "oci") -> None:
+    def __init__(self, *options: str, runtime: str = "oci", as_nobody: bool = False) -> None:
         self.data_dir = pathlib.Path(tempfile.mkdtemp(prefix="rs-e2e-"))
+        self.prefix: list[str] = []
+        if as_nobody and os.geteuid() == 0:
+            self.prefix = list(AS_NOBODY)
+            os.chown(self.data_dir, NOBODY, NOBODY)
         self.options = ["--runtime", runtime, *options]
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ROADSTEAD_"))},
@@ -108,7 +118,7 @@ class Installation:
         return self.up
 
     def launch(self) -> Started:
-        return Started([ROADSTEAD, "up", "--port", "0", "--json", *self.options], self.environment)
+        return Started([*self.prefix, ROADSTEAD, "up", "--port", "0", "--json", *self.options], self.environment)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End the server by a signal; its exit status. Containers go on."""
@@ -184,7 +194,7 @@ class Installation:
     def roadstead(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a verb on this data directory."""
         return subprocess.run(
-            [ROADSTEAD, *arguments],
+            [*self.prefix, ROADSTEAD, *arguments],
             env={**self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,

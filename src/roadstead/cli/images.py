@@ -101,7 +101,11 @@ def show_list(on: context.Context) -> None:
         on.out.line("no images yet")
         on.out.remark("roadstead image pack DIR --tag NAME   ·   roadstead image load ARCHIVE")
         return
-    table = on.out.table("IMAGE", "DIGEST", "SIZE", "FROM", "CONTAINERS", "AGE", right=("SIZE", "CONTAINERS", "AGE"))
+    table = on.out.table(
+        *("IMAGE", "DIGEST", "SIZE", "FROM", "CONTAINERS", "AGE"),
+        right=("SIZE", "CONTAINERS", "AGE"),
+        drop=("FROM", "CONTAINERS", "AGE", "SIZE"),
+    )
     for record in found:
         table.add_row(
             familiar(record),

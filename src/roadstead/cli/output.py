@@ -10,6 +10,8 @@ import sys
 from typing import Any
 
 import rich.console
+import rich.measure
+import rich.segment
 import rich.table
 import rich.text
 import rich.tree
@@ -44,6 +46,10 @@ MOODS = {
 }
 BARS_UTF8 = "▁▂▃▄▅▆▇█"
 BARS_ASCII = "_.-=+*#@"
+PROSE_CHARACTERS_MIN = 20
+"""A column of sentences is at least so wide."""
+WIDTH_MAX = 10_000
+"""Characters: wider than any line."""
 
 
 class Output:
@@ -94,22 +100,78 @@ class Output:
                 columns.append(bars[max(0, min(len(bars) - 1, rank))])
         return "".join(columns)
 
-    def table(self, *columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
-        """An open table; columns named in `right` are set to the right. Ids are never cut: columns don't wrap."""
-        table = rich.table.Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    def table(
+        self,
+        *columns: str,
+        right: tuple[str, ...] = (),
+        prose: tuple[str, ...] = (),
+        drop: tuple[str, ...] = (),
+    ) -> Table:
+        """An open table; columns named in `right` are set to the right, those in `prose` may wrap.
+
+        Nothing is ever cut: where a terminal is narrow, columns named in `drop` go, the first of them first.
+        """
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        table.drop = drop
         for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="fold")
+            table.add_column(
+                column,
+                justify="right" if column in right else "left",
+                no_wrap=column not in prose,
+                overflow="fold",
+                min_width=PROSE_CHARACTERS_MIN if column in prose else None,
+            )
         return table
 
-    def show(self, thing: rich.table.Table | rich.tree.Tree) -> None:
-        """Print a table or tree. Without a terminal nothing is cut to a width."""
-        if self.out.is_terminal:
+    def show(self, thing: Table | rich.tree.Tree) -> None:
+        """Print a table or tree. Without a terminal nothing is fitted to a width."""
+        if self.out.is_terminal and isinstance(thing, Table):
+            fitted, width = thing.fit(self.out)
+            options = self.out.options.update(width=max(width, self.out.width))
+            self.out.print(rich.segment.Segments(list(self.out.render(fitted, options))), crop=False, end="")
+        elif self.out.is_terminal:
             self.out.print(thing)
         else:
             wide = rich.console.Console(highlight=False, width=400, no_color=True)
             with wide.capture() as capture:
                 wide.print(thing)
             sys.stdout.write("\n".join(row.rstrip() for row in capture.get().splitlines()) + "\n")
+
+
+class Table(rich.table.Table):
+    """A table that can do without some of its columns."""
+
+    drop: tuple[str, ...] = ()
+
+    def fit(self, console: rich.console.Console) -> tuple[Table, int]:
+        """This table without the columns that have to go, and the width it needs (more than there is: lines wrap)."""
+        fitted, left = self, list(self.drop)
+        while (width := fitted._width_min(console)) > console.width and left:
+            fitted = fitted._without(left.pop(0))
+        return fitted, width
+
+    def _width_min(self, console: rich.console.Console) -> int:
+        options = console.options.update(width=WIDTH_MAX)
+        for column in self.columns:
+            if column.no_wrap:
+                widths = [rich.measure.Measurement.get(console, options, cell).maximum for cell in column.cells]
+                column.min_width = max(widths, default=0)
+        return rich.measure.Measurement.get(console, options, self).minimum
+
+    def _without(self, header: str) -> Table:
+        kept = [column for column in self.columns if column.header != header]
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for column in kept:
+            table.add_column(
+                column.header,
+                justify=column.justify,
+                no_wrap=column.no_wrap,
+                overflow=column.overflow,
+                min_width=column.min_width,
+            )
+        for row in zip(*(column.cells for column in kept), strict=True):
+            table.add_row(*row)
+        return table
 
 
 def age(seconds: float) -> str:

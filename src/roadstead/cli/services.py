@@ -54,14 +54,10 @@ def show_list(on: context.Context, cluster: str) -> None:
         on.out.json(found)
         return
     table = on.out.table(
-        "NAME",
-        "STATE",
-        "DESIRED",
-        "RUNNING",
-        "PENDING",
-        "REVISION",
-        "LAST EVENT",
+        *("NAME", "STATE", "DESIRED", "RUNNING", "PENDING", "REVISION", "LAST EVENT"),
         right=("DESIRED", "RUNNING", "PENDING"),
+        prose=("LAST EVENT",),
+        drop=("REVISION", "PENDING", "LAST EVENT"),
     )
     for service in found:
         events = service.get("events", [])
@@ -199,7 +195,7 @@ def _show_scaling(on: context.Context, scaling: dict[str, Any]) -> None:
             parts.append(f"{label} alarm {alarm_line(found)}" if found else f"{label} alarm missing")
         on.out.line("   ".join(parts))
     if scaling["activities"]:
-        table = on.out.table("TIME", "CHANGE", "WHY")
+        table = on.out.table("TIME", "CHANGE", "WHY", prose=("CHANGE", "WHY"))
         for activity in scaling["activities"][:ACTIVITIES_SHOWN_MAX]:
             table.add_row(clock(activity["StartTime"]), change(activity), rich.text.Text(cause(activity)))
         on.out.show(table)

@@ -109,7 +109,10 @@ def show(on: context.Context, cluster: str, service: str | None, stopped: bool, 
     usage = on.client.local("usage", cluster=cluster).get("tasks", {})
     short = short_ids([task_id(task) for task in found])
     table = on.out.table(
-        "TASK", "SERVICE", "STATUS", "HEALTH", "CPU", "MEMORY", "WHERE", "AGE", right=("CPU", "MEMORY", "AGE")
+        *("TASK", "SERVICE", "STATUS", "HEALTH", "CPU", "MEMORY", "WHERE", "AGE"),
+        right=("CPU", "MEMORY", "AGE"),
+        prose=("WHERE",),
+        drop=("HEALTH", "MEMORY", "CPU", "AGE"),
     )
     now = time.time()
     for task in found:
