@@ -50,6 +50,15 @@ def test_traffic_kinds() -> None:
     assert traffic.rate(swing, noon + 6 * 3600) == 60.0
     ramp = traffic.Ramp(begin=100.0, end=200.0, low=5.0, high=15.0)
     assert [traffic.rate(ramp, at) for at in (0.0, 100.0, 150.0, 200.0, 900.0)] == [5.0, 5.0, 10.0, 15.0, 15.0]
+    trace = traffic.Trace(begin=100.0, seconds=20.0, rates=(1.0, 2.0, 3.0))
+    assert [traffic.rate(trace, at) for at in (0.0, 100.0, 119.9, 120.0, 159.0, 900.0)] == [
+        1.0,
+        1.0,
+        1.0,
+        2.0,
+        3.0,
+        3.0,
+    ]
     spike = traffic.Spike(beneath=traffic.Constant(rate=4.0), begin=10.0, seconds=5.0, factor=3.0)
     assert [traffic.rate(spike, at) for at in (9.9, 10.0, 14.9, 15.0)] == [4.0, 12.0, 12.0, 4.0]
     noise = traffic.Noise(beneath=traffic.Constant(rate=100.0), part=0.2, seed=3)

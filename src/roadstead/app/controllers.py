@@ -1,17 +1,10 @@
-"""Every controller that the control plane runs: one line each."""
+"""The controllers that the control plane runs: `control.table` lists them, one line each."""
 
 from __future__ import annotations
 
-from roadstead.control import alarms, controller, instances, retention, service_scaling, services, tasks
+from roadstead.control import controller, table
 
 
 def all_controllers() -> tuple[controller.Controller, ...]:
     """The table; each name once."""
-    return (
-        services.CONTROLLER,
-        tasks.CONTROLLER,
-        instances.CONTROLLER,
-        alarms.CONTROLLER,
-        service_scaling.CONTROLLER,
-        retention.CONTROLLER,
-    )
+    return table.all_controllers()

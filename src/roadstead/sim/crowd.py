@@ -29,6 +29,8 @@ PHASE_SECONDS = 10.0
 STOPPED_BY_SIGNAL = 143
 
 What = Literal["RUNNING", "STOPPED"]
+Seconds = float | Callable[[], float]
+"""A span that is always the same, or one drawn anew each time."""
 
 
 class Crowd:
@@ -45,10 +47,10 @@ class Crowd:
         cluster: str,
         instances: Sequence[str],
         cpu_units: int,
-        start_seconds: float,
+        start_seconds: Seconds,
         stop_seconds: float,
     ) -> None:
-        """`instances` are the ids of registered container instances."""
+        """`instances` are the ids of registered container instances; `start_seconds` is asked for each task."""
         self._agenda = agenda
         self._store = look
         self._cluster = cluster
@@ -98,7 +100,8 @@ class Crowd:
             if was is None or was.status != "STOPPED":
                 self._plan(self._stop_seconds, after.task_id, "STOPPED")
         elif was is None or was.container_instance is None:
-            self._plan(self._start_seconds, after.task_id, "RUNNING")
+            seconds = self._start_seconds
+            self._plan(seconds() if callable(seconds) else seconds, after.task_id, "RUNNING")
 
     def _plan(self, seconds: float, task_id: str, what: What) -> None:
         at = self._agenda.now() + seconds

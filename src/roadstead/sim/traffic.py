@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -60,7 +61,15 @@ class Sum(_Kind, frozen=True, kw_only=True, tag="sum"):
     parts: tuple[Traffic, ...]
 
 
-Traffic = Constant | Diurnal | Ramp | Spike | Noise | Sum
+class Trace(_Kind, frozen=True, kw_only=True, tag="trace"):
+    """Rates that were recorded or worked out before: one for each `seconds` from `begin` on; level before and after."""
+
+    begin: float
+    seconds: float
+    rates: Sequence[float]
+
+
+Traffic = Constant | Diurnal | Ramp | Spike | Noise | Sum | Trace
 
 
 def rate(traffic: Traffic, moment: float) -> float:
@@ -81,6 +90,9 @@ def rate(traffic: Traffic, moment: float) -> float:
             found = rate(traffic.beneath, moment) * (1.0 + traffic.part * _draw(traffic.seed, moment))
         case Sum():
             found = sum(rate(part, moment) for part in traffic.parts)
+        case Trace():
+            place = int((moment - traffic.begin) // traffic.seconds)
+            found = traffic.rates[min(max(place, 0), len(traffic.rates) - 1)]
     return round(max(found, 0.0), RATE_DIGITS)
 
 

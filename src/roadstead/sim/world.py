@@ -187,7 +187,7 @@ class World:
         cpu_units: int = 4096,
         memory_mib: int = 16384,
         cluster: str = "default",
-        start_seconds: float = 2.0,
+        start_seconds: crowd.Seconds = 2.0,
         stop_seconds: float = 1.0,
     ) -> crowd.Crowd:
         """So many container instances at once, by a stand-in that costs little (`sim.crowd`). A world has hosts or a

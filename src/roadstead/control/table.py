@@ -1,0 +1,17 @@
+"""Every controller that the control plane runs, one line each; `lab` runs the same ones."""
+
+from __future__ import annotations
+
+from roadstead.control import alarms, controller, instances, retention, service_scaling, services, tasks
+
+
+def all_controllers() -> tuple[controller.Controller, ...]:
+    """The table; each name once."""
+    return (
+        services.CONTROLLER,
+        tasks.CONTROLLER,
+        instances.CONTROLLER,
+        alarms.CONTROLLER,
+        service_scaling.CONTROLLER,
+        retention.CONTROLLER,
+    )
