@@ -167,10 +167,10 @@ def test_actions_must_be_ones_that_can_be_run(world: World) -> None:
     world.put_alarm(AlarmActions=[POLICY.partition(":createdBy")[0]], OKActions=[POLICY])
 
 
-def test_metric_math_and_its_kin_are_refused_by_name(world: World) -> None:
+def test_what_is_not_served_is_refused_by_name(world: World) -> None:
     base = {"AlarmName": "a", "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1.0}
-    math = [{"Id": "e", "Expression": "m", "ReturnData": True}]
-    assert world.refused("PutMetricAlarm", **base, Metrics=math) == ("Unsupported", "Metrics")
+    math = [{"Id": "e", "Expression": "m", "AccountId": "123456789012"}]
+    assert world.refused("PutMetricAlarm", **base, Metrics=math) == ("Unsupported", "Metrics.AccountId")
     assert world.refused("PutMetricAlarm", **base, ThresholdMetricId="e") == ("Unsupported", "ThresholdMetricId")
     assert world.refused("DescribeAlarms", ChildrenOfAlarmName="a") == ("Unsupported", "ChildrenOfAlarmName")
 

@@ -21,7 +21,7 @@ from typing import cast
 
 import msgspec
 
-from roadstead.control import alarms_history, controller
+from roadstead.control import alarm_math, alarms_history, controller
 from roadstead.model import alarms, tables
 from roadstead.signals import alarm_evaluation, alarm_reasons, metrics, percentiles
 from roadstead.state import plan, store
@@ -98,20 +98,25 @@ class _Look:
         self.spec = spec
         self.rule = rule_of(spec)
         self.span = alarm_evaluation.window(self.rule, now)
-        self.statistic = spec.extended_statistic or spec.statistic or "Average"
-        name = self.statistic
-        read = view.signals.statistics(
-            metrics.Metric(spec.namespace, spec.metric_name, spec.dimensions),
-            spec.unit,
-            self.span.start,
-            self.span.end,
-            spec.period_seconds,
-            (name, "SampleCount"),
-            now,
-        )
-        figures = [(one.timestamp, one.values[name], one.values["SampleCount"]) for one in read if name in one.values]
+        self.statistic = None if spec.metrics else spec.extended_statistic or spec.statistic or "Average"
+        if self.statistic is None:
+            figures = alarm_math.read(view.signals, spec.metrics, self.span, now)
+        else:
+            figures = self._read(view, self.statistic)
         points = alarm_evaluation.datapoints(self.span, figures)
         self.verdict = alarm_evaluation.evaluate(self.rule, points, alarm.observed.state)
+
+    def _read(self, view: views.View, statistic: str) -> list[tuple[float, float, float]]:
+        """(period start, value, sample count) of the one metric."""
+        spec, span = self.spec, self.span
+        assert spec.namespace is not None, "an alarm without metric math has a metric"
+        assert spec.metric_name is not None, "an alarm without metric math has a metric"
+        metric = metrics.Metric(spec.namespace, spec.metric_name, spec.dimensions)
+        wanted = (statistic, "SampleCount")
+        read = view.signals.statistics(metric, spec.unit, span.start, span.end, spec.period_seconds, wanted, self.now)
+        return [
+            (one.timestamp, one.values[statistic], one.values["SampleCount"]) for one in read if statistic in one.values
+        ]
 
     @property
     def newest(self) -> alarm_evaluation.Datapoint | None:

@@ -145,7 +145,7 @@ def configuration_update(
     member = {"Create": "createdAlarm", "Update": "updatedAlarm", "Delete": "deletedAlarm"}[kind]
     whole = _configuration(alarm, scope)
     short = {name: value for name, value in whole.items() if not name.lower().endswith("actions")}
-    bare = {name: value for name, value in short.items() if name not in ("alarmDescription", "dimensions")}
+    bare = {name: value for name, value in short.items() if name not in ("alarmDescription", "dimensions", "metrics")}
     verb = {"Create": "created", "Update": "updated", "Delete": "deleted"}[kind]
     return alarms.AlarmHistoryItem(
         item_id=item_id,
@@ -172,13 +172,7 @@ def _configuration(alarm: alarms.MetricAlarm, scope: scopes.Scope) -> dict[str, 
         "stateValue": seen.state,
         "stateReason": seen.reason,
         "stateUpdatedTimestamp": _moment(seen.state_updated_at),
-        "metricName": spec.metric_name,
-        "namespace": spec.namespace,
-        "statistic": spec.statistic,
-        "extendedStatistic": spec.extended_statistic,
-        "dimensions": [{"name": name, "value": value} for name, value in spec.dimensions],
-        "period": spec.period_seconds,
-        "unit": spec.unit,
+        **_watched(spec),
         "evaluationPeriods": spec.evaluation_periods,
         "datapointsToAlarm": spec.datapoints_to_alarm,
         "threshold": spec.threshold,
@@ -187,6 +181,42 @@ def _configuration(alarm: alarms.MetricAlarm, scope: scopes.Scope) -> dict[str, 
         "evaluateLowSampleCountPercentile": spec.evaluate_low_sample_count_percentile,
     }
     return {name: value for name, value in members.items() if value is not None}
+
+
+def _watched(spec: alarms.AlarmSpec) -> dict[str, Any]:
+    """The metric of an alarm, or its metric math."""
+    if spec.metrics:
+        return {"metrics": [_query(query) for query in spec.metrics]}
+    return {
+        "metricName": spec.metric_name,
+        "namespace": spec.namespace,
+        "statistic": spec.statistic,
+        "extendedStatistic": spec.extended_statistic,
+        "dimensions": _dimensions(spec.dimensions),
+        "period": spec.period_seconds,
+        "unit": spec.unit,
+    }
+
+
+def _dimensions(dimensions: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in dimensions]
+
+
+def _query(query: alarms.MetricQuery) -> dict[str, Any]:
+    stat = query.stat
+    shown: dict[str, Any] = {"id": query.id, "label": query.label, "returnData": query.return_data}
+    if stat is None:
+        shown |= {"expression": query.expression, "period": query.period_seconds}
+    else:
+        metric = {
+            "namespace": stat.namespace,
+            "metricName": stat.metric_name,
+            "dimensions": _dimensions(stat.dimensions),
+        }
+        shown["metricStat"] = {"metric": metric, "period": stat.period_seconds, "stat": stat.statistic}
+        if stat.unit is not None:
+            shown["metricStat"]["unit"] = stat.unit
+    return {name: value for name, value in shown.items() if value is not None}
 
 
 def _moment(seconds: float) -> str:

@@ -11,13 +11,43 @@ HISTORY_RETENTION_SECONDS = 30 * 86_400
 """CloudWatch keeps alarm history for 30 days (docs: API_DescribeAlarmHistory)."""
 
 
-class AlarmSpec(record.Value, frozen=True, kw_only=True):
-    """PutMetricAlarm's configuration; a whole new one replaces it. Written by the API and by PutScalingPolicy."""
+class MetricStat(record.Value, frozen=True, kw_only=True):
+    """A statistic of a metric, plain or extended, over periods."""
 
     namespace: str
     metric_name: str
     dimensions: tuple[tuple[str, str], ...] = ()
     """Sorted by name."""
+    statistic: str
+    period_seconds: int
+    unit: str | None = None
+
+
+class MetricQuery(record.Value, frozen=True, kw_only=True):
+    """A part of metric math: a metric, or an expression over the other parts (behaviour.md 2.5)."""
+
+    id: str
+    stat: MetricStat | None = None
+    expression: str | None = None
+    period_seconds: int | None = None
+    """The expression's own Period, where it was given."""
+    label: str | None = None
+    return_data: bool = True
+    """True of the one whose values count."""
+
+
+class AlarmSpec(record.Value, frozen=True, kw_only=True):
+    """PutMetricAlarm's configuration; a whole new one replaces it. Written by the API and by PutScalingPolicy.
+
+    An alarm watches one metric (`namespace`, `metric_name`, …) or metric math (`metrics`); with that `period_seconds`
+    is the period of what it watches.
+    """
+
+    namespace: str | None = None
+    metric_name: str | None = None
+    dimensions: tuple[tuple[str, str], ...] = ()
+    """Sorted by name."""
+    metrics: tuple[MetricQuery, ...] = ()
     statistic: str | None = None
     extended_statistic: str | None = None
     unit: str | None = None

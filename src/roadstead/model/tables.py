@@ -323,14 +323,21 @@ SCALING_ACTIVITIES = Table(
     },
 )
 
+
+def _metric_groups(spec: alarms.AlarmSpec) -> tuple[Group, ...]:
+    if spec.namespace is None or spec.metric_name is None:
+        return ()
+    return ((spec.namespace, spec.metric_name, *sum(spec.dimensions, ())),)
+
+
 ALARMS = Table(
     "alarms",
     alarms.MetricAlarm,
     indexes={
         # ("all",) and (state,) → alarms by name
         "listing": Index(lambda one: (("all",), (one.observed.state,))),
-        # (namespace, metric name, dimension, value, …) → alarms on that metric
-        "by_metric": Index(lambda one: ((one.spec.namespace, one.spec.metric_name, *sum(one.spec.dimensions, ())),)),
+        # (namespace, metric name, dimension, value, …) → alarms on that metric; those on metric math are in none
+        "by_metric": Index(lambda one: _metric_groups(one.spec)),
         # (action,) → alarms that carry it as an ALARM action
         "by_action": Index(lambda one: tuple((action,) for action in sorted(set(one.spec.alarm_actions)))),
     },

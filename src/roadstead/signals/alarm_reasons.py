@@ -83,13 +83,16 @@ def describe_data(
     unit: str | None,
     now: float,
 ) -> str:
-    """StateReasonData: the figures behind the verdict, as JSON. `statistic` is None for alarms on metric math."""
+    """StateReasonData: the figures behind the verdict, as JSON. `statistic` is None for alarms on metric
+    math, whose values have no count of samples.
+    """
     used = {point.timestamp: point for point in verdict.used}
     evaluated: list[_Evaluated] = []
     for age, start in enumerate(span.starts, start=1):
         point = used.get(start)
         if point is not None:
-            evaluated.append(_Evaluated(_long(start), float(point.sample_count), float(point.value)))
+            samples = float(point.sample_count) if statistic is not None else None
+            evaluated.append(_Evaluated(_long(start), samples, float(point.value)))
         elif age <= rule.evaluation_periods:
             evaluated.append(_Evaluated(_long(start)))
     return msgspec.json.encode(

@@ -7,13 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from roadstead.api.cloudwatch import common
+from roadstead.api.cloudwatch import common, metric_queries
 from roadstead.base import arn
 from roadstead.base import scope as scopes
+from roadstead.control import alarm_math
 from roadstead.model import alarms
 from roadstead.signals import alarm_evaluation, percentiles, retention
+from roadstead.signals.math import problems
 
-FINE_PERIODS_SECONDS = (10, 20, 30)
 WINDOW_SECONDS_MAX = 7 * retention.DAY
 """How far EvaluationPeriods x Period may reach back, with a period of an hour or more."""
 SHORT_WINDOW_SECONDS_MAX = retention.DAY
@@ -24,6 +25,12 @@ COMPARISONS: tuple[alarm_evaluation.Comparison, ...] = (
     "LessThanThreshold",
     "LessThanOrEqualToThreshold",
 )
+SAME_DIMENSION = "No Metric may specify the same dimension twice."
+BESIDE_NO_METRICS = (
+    "Namespace", "MetricName", "Dimensions", "Period", "Unit", "Statistic", "ExtendedStatistic",
+    "EvaluateLowSampleCountPercentile",
+)  # fmt: skip
+"""Members that say what an alarm on one metric watches."""
 TREATMENTS = ("breaching", "notBreaching", "ignore", "missing")
 LOW_SAMPLES = ("evaluate", "ignore")
 _SCALING_POLICY = re.compile(
@@ -33,24 +40,26 @@ _SCALING_POLICY = re.compile(
 
 def spec_of(params: Any, scope: scopes.Scope) -> alarms.AlarmSpec:
     """The spec that PutMetricAlarm's parameters describe. Raises Refusal (ValidationError) where they don't."""
-    if params.MetricName is None or params.Namespace is None:
-        raise common.validation("MetricName and Namespace must be specified for an alarm on a metric.")
-    dimensions = tuple(sorted((each.Name, each.Value) for each in params.Dimensions or ()))
-    if common.has_duplicates(dimensions):
-        raise common.validation("No Metric may specify the same dimension twice.")
-    _check_statistic(params)
+    queries: tuple[alarms.MetricQuery, ...] = ()
+    if params.Metrics:
+        queries = _queries_of(params)
+        period = _period_of(queries)
+    else:
+        _check_metric(params)
+        period = params.Period
     _check_comparison(params)
-    _check_windows(params.Period, params.EvaluationPeriods, params.DatapointsToAlarm)
+    _check_windows(period, params.EvaluationPeriods, params.DatapointsToAlarm)
     _check_option(params.TreatMissingData, TREATMENTS, "TreatMissingData")
     _check_option(params.EvaluateLowSampleCountPercentile, LOW_SAMPLES, "EvaluateLowSampleCountPercentile")
     return alarms.AlarmSpec(
         namespace=params.Namespace,
         metric_name=params.MetricName,
-        dimensions=dimensions,
+        dimensions=_dimensions(params.Dimensions),
+        metrics=queries,
         statistic=params.Statistic,
         extended_statistic=params.ExtendedStatistic,
         unit=params.Unit,
-        period_seconds=params.Period,
+        period_seconds=period,
         evaluation_periods=params.EvaluationPeriods,
         datapoints_to_alarm=params.DatapointsToAlarm,
         threshold=params.Threshold,
@@ -63,6 +72,39 @@ def spec_of(params: Any, scope: scopes.Scope) -> alarms.AlarmSpec:
         alarm_actions=_actions(params.AlarmActions, scope),
         insufficient_data_actions=_actions(params.InsufficientDataActions, scope),
     )
+
+
+def _dimensions(given: Any) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((each.Name, each.Value) for each in given or ()))
+
+
+def _check_metric(params: Any) -> None:
+    if params.MetricName is None or params.Namespace is None:
+        raise common.validation("MetricName and Namespace must be specified for an alarm on a metric.")
+    if common.has_duplicates(_dimensions(params.Dimensions)):
+        raise common.validation(SAME_DIMENSION)
+    _check_statistic(params)
+
+
+def _queries_of(params: Any) -> tuple[alarms.MetricQuery, ...]:
+    """The metric math of the alarm, each of its queries checked."""
+    for name in BESIDE_NO_METRICS:
+        if getattr(params, name) not in (None, []):
+            raise common.validation(
+                f"The parameters Metrics and {name} are mutually exclusive and you have specified both."
+            )
+    for number, query in enumerate(params.Metrics, start=1):
+        metric_queries.check_query(query, f"Metrics.member.{number}")
+        if query.MetricStat is not None and common.has_duplicates(_dimensions(query.MetricStat.Metric.Dimensions)):
+            raise common.validation(SAME_DIMENSION)
+    return tuple(metric_queries.query_of(query) for query in params.Metrics)
+
+
+def _period_of(queries: tuple[alarms.MetricQuery, ...]) -> int:
+    try:
+        return alarm_math.check(queries)
+    except problems.MathError as problem:
+        raise common.validation(problem.text) from None
 
 
 def _check_statistic(params: Any) -> None:
@@ -94,7 +136,7 @@ def _check_windows(period: int | None, periods: int | None, datapoints: int | No
         raise common.validation("Period must be specified for an alarm on a metric.")
     if periods is None:
         raise common.validation("EvaluationPeriods must be specified.")
-    if period not in FINE_PERIODS_SECONDS and period % retention.MINUTE:
+    if period not in alarm_math.FINE_PERIODS_SECONDS and period % retention.MINUTE:
         raise common.validation("Period must be 10, 20, 30 or a multiple of 60")
     if datapoints is not None and datapoints > periods:
         raise common.validation("DatapointsToAlarm must be less than or equal to EvaluationPeriods")

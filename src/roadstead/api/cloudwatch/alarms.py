@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from roadstead.api import operation
-from roadstead.api.cloudwatch import alarm_spec, common, tags
+from roadstead.api.cloudwatch import alarm_spec, common, metric_queries, tags
 from roadstead.base import errors
 from roadstead.control import alarms_history
 from roadstead.model import alarms, tables
@@ -243,7 +243,8 @@ def present_alarm(view: views.View, alarm: alarms.MetricAlarm) -> dict[str, Any]
         Statistic=spec.statistic,
         ExtendedStatistic=spec.extended_statistic,
         Dimensions=common.present_dimensions(spec.dimensions),
-        Period=spec.period_seconds,
+        Period=spec.period_seconds if not spec.metrics else None,
+        Metrics=[metric_queries.present_query(query) for query in spec.metrics] or None,
         Unit=spec.unit,
         EvaluationPeriods=spec.evaluation_periods,
         DatapointsToAlarm=spec.datapoints_to_alarm,

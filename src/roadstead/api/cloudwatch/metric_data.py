@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from roadstead.api import operation
-from roadstead.api.cloudwatch import common
-from roadstead.signals import percentiles, series
+from roadstead.api.cloudwatch import common, metric_queries
+from roadstead.signals import series
 from roadstead.signals.math import problems, program, values
 from roadstead.state import view as views
 
@@ -20,7 +19,6 @@ POINTS_MAX = 100_800
 """Data points in one page."""
 MORE_METRICS = {"Code": "MaxMetricsExceeded", "Value": "Maximum number of allowed metrics exceeded"}
 """The message where a SEARCH found more than it may give."""
-_ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 
 
 def get_metric_data(call: operation.Call, view: views.View) -> operation.Reply:
@@ -138,54 +136,11 @@ def _check(params: Any, queries: Sequence[Any]) -> None:
     if params.MaxDatapoints is not None and not 1 <= params.MaxDatapoints <= POINTS_MAX:
         raise common.validation(f"The parameter MaxDatapoints must be between 1 and {POINTS_MAX}.")
     for number, query in enumerate(queries, start=1):
-        _check_query(query, f"MetricDataQueries.member.{number}")
+        metric_queries.check_query(query, f"MetricDataQueries.member.{number}")
     if len({query.Id for query in queries}) != len(queries):
         raise common.validation("The values for parameter id in MetricDataQueries are not unique.")
     if all(query.ReturnData is False for query in queries):
         raise common.validation("At least one of the MetricDataQueries must have ReturnData set to true.")
-
-
-def _check_query(query: Any, where: str) -> None:
-    if _ID.fullmatch(query.Id) is None:
-        raise common.validation(
-            f"The value {query.Id} for parameter {where}.Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$."
-        )
-    if query.MetricStat is not None and query.Expression is not None:
-        raise common.validation(
-            f"The parameters {where}.Expression and {where}.MetricStat are mutually exclusive "
-            "and you have specified both."
-        )
-    if query.MetricStat is not None:
-        check_stat(query.MetricStat, where)
-    elif query.Expression is None:
-        raise common.validation(f"The parameter {where}.Expression or {where}.MetricStat is required.")
-    if query.Period is not None:
-        _check_period(query, where)
-    if query.Label is not None and "${" in query.Label:
-        raise common.validation(
-            f"Roadstead does not support dynamic labels yet: {where}.Label has '${{'; see docs/operations.md."
-        )
-
-
-def check_stat(stat: Any, where: str) -> None:
-    """Refuses (ValidationError) a MetricStat that is none."""
-    if stat.Metric.Namespace is None or stat.Metric.MetricName is None:
-        raise common.validation(f"The parameters {where}.MetricStat.Metric.Namespace and MetricName are required.")
-    if percentiles.parse(stat.Stat) is None:
-        raise common.validation(f"The value {stat.Stat} for parameter {where}.MetricStat.Stat is not supported.")
-    if not common.is_period(stat.Period):
-        raise common.validation(
-            f"The parameter {where}.MetricStat.Period must be 1, 5, 10, 20, 30 or a multiple of 60."
-        )
-
-
-def _check_period(query: Any, where: str) -> None:
-    if not common.is_period(query.Period):
-        raise common.validation(f"The parameter {where}.Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
-    if query.MetricStat is not None and query.Period != query.MetricStat.Period:
-        raise common.validation(
-            f"The parameter {where}.Period must be that of {where}.MetricStat where both are given."
-        )
 
 
 def _mark(params: Any) -> str:

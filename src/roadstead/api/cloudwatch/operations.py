@@ -17,6 +17,7 @@ _ALARM = (
     "MetricName", "Namespace", "Statistic", "ExtendedStatistic", "Dimensions", "Period", "Unit", "EvaluationPeriods",
     "DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData", "EvaluateLowSampleCountPercentile",
     "Tags",
+    "Metrics.Id", "Metrics.MetricStat", "Metrics.Expression", "Metrics.Period", "Metrics.Label", "Metrics.ReturnData",
 )  # fmt: skip
 
 OPERATIONS: tuple[operation.Operation, ...] = (
@@ -53,8 +54,9 @@ OPERATIONS: tuple[operation.Operation, ...] = (
         "PutMetricAlarm",
         alarms.put_metric_alarm,
         *_ALARM,
-        note="Alarms on one metric with a static threshold. The only actions are scaling policies of ECS services; "
-        "others (SNS, EC2, Lambda) are refused.",
+        note="Alarms on one metric or on metric math, with a static threshold. All metrics that an alarm on metric "
+        "math watches must have the same period. The only actions are scaling policies of ECS services; others (SNS, "
+        "EC2, Lambda) are refused.",
     ),
     _operation(
         "DescribeAlarms",
