@@ -8,7 +8,7 @@ from typing import Any
 from bench import figures, load, servers
 
 RUNS = 3
-CONNECTIONS = 4
+CONNECTIONS = 16
 SECONDS = 2.0
 FIGURES = (
     figures.Figure("10", "PutMetricData of 10 data", "data/s", peer_name="moto 10"),

@@ -18,8 +18,12 @@ from roadstead.base import clock as clocks
 
 log = logging.getLogger(__name__)
 
+SANDBOXES_AT_ONCE = 2
+CREATES_AT_ONCE = 2
 STARTS_AT_ONCE = 8
-"""Sandboxes made, containers created and started at one time."""
+"""Each verb has its own: with one for all, a hundred tasks would first all get a sandbox, then all be created, and only
+then start, while the cores wait; so the first starts while the next is made.
+"""
 PULLS_AT_ONCE = 4
 CHECKS_AT_ONCE = 16
 CLEANUPS_AT_ONCE = 8
@@ -45,6 +49,8 @@ class Worker:
         self._submits: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._pulls: dict[str, asyncio.Task[runtime.PulledImage]] = {}
+        self._furnishing = asyncio.Semaphore(SANDBOXES_AT_ONCE)
+        self._creating = asyncio.Semaphore(CREATES_AT_ONCE)
         self._starting = asyncio.Semaphore(STARTS_AT_ONCE)
         self._pulling = asyncio.Semaphore(PULLS_AT_ONCE)
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
@@ -122,7 +128,7 @@ class Worker:
     # Verbs of the runtime
 
     async def _sandbox(self, spec: runtime.SandboxSpec) -> None:
-        async with self._starting:
+        async with self._furnishing:
             problem = await _attempt(self._runtime.create_sandbox(spec), "ResourceInitializationError")
         if problem is None:
             self._tell(events.SandboxMade(task_id=spec.task_id))
@@ -149,7 +155,7 @@ class Worker:
             return await self._runtime.pull(image, None)
 
     async def _create(self, instruction: instructions.Create) -> None:
-        async with self._starting:
+        async with self._creating:
             problem = await _attempt(self._make(instruction), "CannotCreateContainerError")
         if problem is None:
             self._tell(events.Created(container_id=instruction.spec.container_id))
