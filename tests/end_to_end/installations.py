@@ -213,11 +213,13 @@ class Installation:
         return json.loads(self.output(*arguments, "--json"))
 
     def containers(self) -> dict[str, tuple[int, int]]:
-        """Real containers that run now, by their id: process and its birth."""
+        """Real containers that run now, by their id: process and its birth. One that was made but not let go is none."""
         found = {}
-        for path in oci_paths.Paths(self.data_dir / "agent").containers.glob("*/state.json"):
+        paths = oci_paths.Paths(self.data_dir / "agent")
+        for path in paths.containers.glob("*/state.json"):
             state = records.read(path, records.ContainerState)
-            if state is not None and processes.birth(state.pid) == state.pid_birth:
+            held = (paths.engine / path.parent.name / "exec.fifo").exists()
+            if state is not None and not held and processes.birth(state.pid) == state.pid_birth:
                 found[path.parent.name] = (state.pid, state.pid_birth)
         return found
 

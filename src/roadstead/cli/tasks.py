@@ -128,7 +128,7 @@ def show(on: context.Context, cluster: str, service: str | None, stopped: bool, 
             rich.text.Text(where(task)),
             output.age(now - float(task.get("stoppedAt", task.get("createdAt", now)))),
         )
-    services = {owner(task) for task in found if str(task.get("group", "")).startswith("service:")}
+    services = {task["group"] for task in found if str(task.get("group", "")).startswith("service:")}
     on.out.line(f"cluster {cluster}, {len(services)} services, {len(found)} tasks")
     if found:
         on.out.show(table)
