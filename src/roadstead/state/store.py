@@ -7,7 +7,8 @@ revisions is refused whole with `Conflict`; `transact` then runs the decision ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -77,6 +78,27 @@ class _Rows:
             self._recount(self.tallies[name], tally, before, after)
         return before
 
+    def fill(self, loaded: Sequence[tuple[str, Any, int]]) -> None:
+        """Set (key, record, revision) of an empty table at once: each group is sorted once, not at each record."""
+        assert not self.records, "only an empty table is filled"
+        self.records = {key: (one, revision) for key, one, revision in loaded}
+        for name, index in self.table.indexes.items():
+            gathered: dict[tables.Group, list[Any]] = {}
+            for key, one, _ in loaded:
+                groups = index.groups(one)
+                if groups:
+                    place = (*index.order(one), key)
+                    for group in groups:
+                        gathered.setdefault(group, []).append(place)
+            self.indexes[name] = {group: SortedList(places) for group, places in gathered.items()}
+        for name, tally in self.table.tallies.items():
+            sums: dict[tables.Group, tuple[int, ...]] = {}
+            for _, one, _ in loaded:
+                for group, numbers in tally.amounts(one):
+                    found = sums.get(group)
+                    sums[group] = numbers if found is None else tuple(map(operator.add, found, numbers))
+            self.tallies[name] = {group: total for group, total in sums.items() if any(total)}
+
     @staticmethod
     def _reindex(
         groups: dict[tables.Group, SortedList[Any]],
@@ -111,9 +133,9 @@ class _Rows:
         if old == new:
             return
         zeros = (0,) * tally.width
-        for sign, amounts in ((-1, old), (1, new)):
+        for join, amounts in ((operator.sub, old), (operator.add, new)):
             for group, numbers in amounts:
-                total = tuple(a + sign * b for a, b in zip(sums.get(group, zeros), numbers, strict=True))
+                total = tuple(map(join, sums.get(group, zeros), numbers))
                 if any(total):
                     sums[group] = total
                 else:
@@ -150,12 +172,16 @@ class Store:
 
     def load(self, rows: Iterable[journal.Row], newest_revision: int = 0) -> None:
         """Fill an empty store from a journal, whose newest entry had `newest_revision`; nobody is told."""
+        loaded: dict[str, list[tuple[str, Any, int]]] = {}
+        revision = newest_revision
         for row in rows:
-            table = self._by_name[row.table]
             assert row.blob is not None, "a journal gives back only what is there"
-            table.apply(row.key, table.decoder.decode(row.blob), row.revision)
-            self.revision = max(self.revision, row.revision)
-        self.revision = max(self.revision, newest_revision)
+            one = self._by_name[row.table].decoder.decode(row.blob)
+            loaded.setdefault(row.table, []).append((row.key, one, row.revision))
+            revision = max(revision, row.revision)
+        for name, some in loaded.items():
+            self._by_name[name].fill(some)
+        self.revision = max(self.revision, revision)
 
     def clear(self) -> None:
         """Forget everything, metrics too. Nobody is told."""
