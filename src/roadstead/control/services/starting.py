@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from roadstead.control import placement
+from roadstead.control import new_tasks, placement
 from roadstead.model import record, services, task_definitions, tasks
 from roadstead.state import plan
 
@@ -71,16 +71,10 @@ class Starter:
         resources: tasks.TaskResources,
         placed: placement.Placed,
     ) -> tasks.Task:
-        spec, ids = self._service.spec, self._draft.view.ids
-        containers = tuple(
-            tasks.ObservedContainer(container_id=ids.uuid(), name=one.name, image=one.image)
-            for one in definition.container_definitions
-        )
-        return tasks.Task(
-            task_id=ids.hex(32),
-            cluster=self._service.cluster,
-            created_at=self._now,
-            spec=tasks.TaskSpec(
+        spec = self._service.spec
+        return new_tasks.make(
+            definition,
+            tasks.TaskSpec(
                 task_definition=definition.key,
                 group=group_of(self._service),
                 launch_type=deployment.launch_type,
@@ -94,8 +88,10 @@ class Starter:
                 enable_ecs_managed_tags=spec.enable_ecs_managed_tags,
                 resources=resources,
             ),
-            desired=placed.desired(self._now),
-            observed=tasks.TaskObserved(last_status="PENDING", containers=containers),
+            placed.desired(self._now),
+            self._service.cluster,
+            self._draft.view.ids,
+            self._now,
         )
 
     def _tags(self, definition: task_definitions.TaskDefinition) -> tuple[record.Tag, ...]:
