@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from roadstead.base import ids as base_ids
-from roadstead.model import task_definitions, tasks
+from roadstead.model import record, task_definitions, tasks
+
+CLUSTER_TAG = "aws:ecs:clusterName"
+SERVICE_TAG = "aws:ecs:serviceName"
 
 
 def make(
@@ -33,3 +36,9 @@ def make(
             ),
         ),
     )
+
+
+def managed_tags(cluster: str, service: str | None = None) -> tuple[record.Tag, ...]:
+    """What `enableECSManagedTags` adds to a task (behaviour.md 5.14)."""
+    tags = (record.Tag(key=CLUSTER_TAG, value=cluster),)
+    return tags if service is None else (*tags, record.Tag(key=SERVICE_TAG, value=service))

@@ -26,8 +26,6 @@ DESCRIBE_MAX = 100
 """Things that one Describe* call may name."""
 TAGS_MAX = 50
 RESERVED_TAG_PREFIX = "aws:"
-CLUSTER_TAG = "aws:ecs:clusterName"
-SERVICE_TAG = "aws:ecs:serviceName"
 
 
 # ---------------------------------------------------------------------------------------------- refusals
@@ -164,12 +162,6 @@ def merge_tags(*groups: Iterable[record.Tag]) -> tuple[record.Tag, ...]:
         for tag in group:
             merged[tag.key] = tag
     return tuple(merged.values())
-
-
-def managed_tags(cluster: str, service: str | None = None) -> tuple[record.Tag, ...]:
-    """What `enableECSManagedTags` adds to a task (behaviour.md 5.14)."""
-    tags = (record.Tag(key=CLUSTER_TAG, value=cluster),)
-    return tags if service is None else (*tags, record.Tag(key=SERVICE_TAG, value=service))
 
 
 def tags_output(tags: Sequence[record.Tag]) -> list[dict[str, str]]:

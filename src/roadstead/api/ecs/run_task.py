@@ -184,7 +184,7 @@ def _tags(
     if params.propagateTags == "SERVICE":
         raise common.invalid("propagateTags SERVICE is not valid for RunTask.")
     inherited = definition.tags if params.propagateTags == "TASK_DEFINITION" else ()
-    managed = common.managed_tags(cluster.name) if params.enableECSManagedTags else ()
+    managed = new_tasks.managed_tags(cluster.name) if params.enableECSManagedTags else ()
     return common.merge_tags(inherited, common.tags_of(params.tags), managed)
 
 

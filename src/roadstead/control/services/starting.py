@@ -10,8 +10,6 @@ from roadstead.state import plan
 
 STARTS_MAX = 100
 """Tasks made in one pass; the next pass comes by its own writes."""
-CLUSTER_NAME_TAG = "aws:ecs:clusterName"
-SERVICE_NAME_TAG = "aws:ecs:serviceName"
 
 
 class Starts(msgspec.Struct):
@@ -98,13 +96,8 @@ class Starter:
         """What is propagated, at creation only (behaviour.md 5.14)."""
         spec = self._service.spec
         propagated = {"TASK_DEFINITION": definition.tags, "SERVICE": self._service.tags}.get(spec.propagate_tags, ())
-        if not spec.enable_ecs_managed_tags:
-            return propagated
-        return (
-            *propagated,
-            record.Tag(key=CLUSTER_NAME_TAG, value=self._service.cluster),
-            record.Tag(key=SERVICE_NAME_TAG, value=self._service.name),
-        )
+        managed = new_tasks.managed_tags(self._service.cluster, self._service.name)
+        return (*propagated, *managed) if spec.enable_ecs_managed_tags else propagated
 
 
 def group_of(service: services.Service) -> str:
