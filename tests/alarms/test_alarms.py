@@ -440,7 +440,8 @@ def test_an_alarm_that_flaps_for_ever_keeps_a_bounded_history(world: World, monk
     assert times == [60.0 * minute for minute in range(21, 31)]
 
 
-def test_newest_told_reads_only_what_is_a_number() -> None:
-    assert alarms_history.newest_told('{"recentDatapoints":[1,2.5]}') == 2.5
-    for text in (None, "no json", "[]", "{}", '{"recentDatapoints":[]}', '{"recentDatapoints":["x"]}'):
-        assert alarms_history.newest_told(text) is None
+def test_values_told_are_read_only_where_all_are_numbers() -> None:
+    assert alarms_history.values_told('{"recentDatapoints":[1,2.5]}') == (1.0, 2.5)
+    wrong = ("[]", '["x"]', "[1,true]", "3")
+    for text in (None, "no json", "[]", "{}", *(f'{{"recentDatapoints":{one}}}' for one in wrong)):
+        assert alarms_history.values_told(text) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import hypothesis
 import msgspec
@@ -54,7 +55,7 @@ def situation(
     desired: int | None = None,
     minimum: int = 1,
     maximum: int = 20,
-    **more: bool,
+    **more: Any,
 ) -> formula.Situation:
     return formula.Situation(
         running=running,

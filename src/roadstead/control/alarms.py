@@ -14,9 +14,10 @@ evaluation that was missed while nothing ran is made up for once, at the start, 
 
 from __future__ import annotations
 
+import fractions
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import msgspec
@@ -123,6 +124,11 @@ class _Look:
         """The newest data point that there is."""
         return self.verdict.used[0] if self.verdict.used else None
 
+    @property
+    def window(self) -> alarms.WindowValues | None:
+        """What the data points that counted come to."""
+        return _window([point.value for point in self.verdict.used])
+
     def observed(self, before: alarms.AlarmObserved) -> alarms.AlarmObserved:
         """The alarm's state after this evaluation; reason and moments change only where the state does."""
         newest = self.newest
@@ -133,6 +139,7 @@ class _Look:
             breaching_datapoints=self.verdict.breaching,
             newest_value=newest.value if newest is not None else None,
             newest_value_at=newest.timestamp if newest is not None else None,
+            window=self.window,
         )
         if self.verdict.state == before.state:
             return after
@@ -148,6 +155,15 @@ class _Look:
             state_transitioned_at=self.now,
             actions_at=None,
         )
+
+
+def _window(values: Sequence[float]) -> alarms.WindowValues | None:
+    """The mean of the values as they are written, without the dust of binary fractions; least and greatest."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    mean = sum((fractions.Fraction(repr(value)) for value in finite), fractions.Fraction()) / len(finite)
+    return alarms.WindowValues(average=float(mean), minimum=min(finite), maximum=max(finite))
 
 
 def _interval(spec: alarms.AlarmSpec) -> int:
@@ -192,13 +208,7 @@ def _repeat_seconds(spec: alarms.AlarmSpec) -> int:
 
 
 def _scaling_actions(spec: alarms.AlarmSpec, state: alarms.AlarmState) -> tuple[str, ...]:
-    match state:
-        case "ALARM":
-            actions = spec.alarm_actions
-        case "OK":
-            actions = spec.ok_actions
-        case "INSUFFICIENT_DATA":
-            actions = spec.insufficient_data_actions
+    actions = spec.actions_of(state)
     return tuple(action for action in actions if action.startswith(SCALING_ACTION)) if actions else ()
 
 
@@ -220,14 +230,18 @@ def _with_actions(
 ) -> alarms.AlarmObserved:
     """With the actions run at `now`, and the newest value that they are to count with."""
     if look is None and after.forced_at is not None:
-        told = alarms_history.newest_told(after.reason_data)
-        if told is not None:
-            return msgspec.structs.replace(after, actions_at=now, newest_value=told, newest_value_at=after.forced_at)
-        newest = _Look(view, alarm, now).newest
+        told = alarms_history.values_told(after.reason_data)[-alarm.spec.evaluation_periods :]
+        if told:
+            return msgspec.structs.replace(
+                after, actions_at=now, newest_value=told[-1], newest_value_at=after.forced_at, window=_window(told)
+            )
+        look = _Look(view, alarm, now)
+        newest = look.newest
         after = msgspec.structs.replace(
             after,
             newest_value=newest.value if newest is not None else None,
             newest_value_at=newest.timestamp if newest is not None else None,
+            window=look.window,
         )
     return msgspec.structs.replace(after, actions_at=now)
 

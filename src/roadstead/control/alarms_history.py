@@ -63,20 +63,21 @@ def fit_reason_data(text: str, characters_max: int) -> str:
     return text
 
 
-def newest_told(reason_data: str | None) -> float | None:
-    """The newest of `recentDatapoints` in the StateReasonData that SetAlarmState was given; None where it has none.
+def values_told(reason_data: str | None) -> tuple[float, ...]:
+    """`recentDatapoints`, oldest first, in the StateReasonData that SetAlarmState was given; empty where it has none.
 
     AWS: an alarm with scaling actions needs it "to enable the policy to take the correct action".
     """
     if reason_data is None:
-        return None
+        return ()
     try:
         data = msgspec.json.decode(reason_data)
     except msgspec.DecodeError:
-        return None
+        return ()
     recent = data.get("recentDatapoints") if isinstance(data, dict) else None
-    newest = recent[-1] if isinstance(recent, list) and recent else None
-    return float(newest) if isinstance(newest, int | float) and not isinstance(newest, bool) else None
+    if not isinstance(recent, list) or not all(type(one) in (int, float) for one in recent):
+        return ()
+    return tuple(float(one) for one in recent)
 
 
 def state_update(

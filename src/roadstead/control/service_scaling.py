@@ -1,9 +1,10 @@
-"""Service auto scaling: from alarms that ask, to the service's desired count (behaviour.md 1.1-1.3, 1.7).
+"""Service auto scaling: from alarms that ask, to the service's desired count (behaviour.md 1.1-1.4, 1.7).
 
 One key is one scalable target. In: the target, its policies with their memory and alarms, the service with its
 counts. Out: the service's desired count, the policies' memory, and activities with cause, reason and numbers. What
 asks is an alarm whose `observed.actions_at` is newer than what its policy has handled; so a pass over unchanged
-records writes nothing.
+records writes nothing. Target tracking owns its two alarms; step scaling is invoked by whichever alarms carry the
+policy's ARN among the actions of their present state.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from roadstead.control import controller
+from roadstead.control import controller, step_scaling_formula
 from roadstead.control import service_scaling_activities as activities
+from roadstead.control import service_scaling_cooldowns as cooldowns
 from roadstead.control import service_scaling_formula as formula
 from roadstead.model import alarms, scaling, scaling_names, services, tables, tasks
 from roadstead.state import plan, store
@@ -71,8 +73,9 @@ def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: s
     """Do what the policies' alarms ask for, and remember that it was answered."""
     policies = list(draft.view.find(tables.SCALING_POLICIES, "by_target", target.key))
     last = activities.newest_change(draft.view, target.key)
-    judged = {policy.policy_name: _judged(draft.view, policy, last) for policy in policies}
-    if not any(_fired(policy) for policy in judged.values()):
+    judged = tuple(_judged(draft.view, one, last) for one in policies if one.target_tracking is not None)
+    asks = tuple(ask for one in policies if one.step_scaling is not None for ask in _asks(draft.view, one))
+    if not asks and not any(_fired(policy) for policy in judged):
         return
     running = draft.view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)[0]
     situation = formula.Situation(
@@ -83,7 +86,8 @@ def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: s
         deploying=service.primary.rollout_state == "IN_PROGRESS",
         out_suspended=target.suspended.dynamic_scaling_out,
         in_suspended=target.suspended.dynamic_scaling_in,
-        policies=tuple(judged.values()),
+        policies=judged,
+        asks=asks,
     )
     ruling = formula.rule(situation, now)
     for policy in policies:
@@ -94,7 +98,7 @@ def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: s
                 ruling.step,
                 own=policy.policy_name == ruling.step.policy,
                 desired=situation.desired,
-                crediting=formula.in_scale_out_cooldown(judged[policy.policy_name], now),
+                crediting=cooldowns.credits(policy.memory, _scale_out_cooldown_seconds(policy), now),
                 now=now,
             )
         draft.put(msgspec.structs.replace(policy, memory=memory))
@@ -102,14 +106,14 @@ def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: s
         activities.record_refusal(draft, target, refused, now)
     if ruling.step is not None:
         step = ruling.step
-        cause = activities.alarm_cause(step.alarm, step.policy)
+        cause = activities.alarm_cause(step.alarm, step.policy, step.state)
         activities.record_change(draft, target, cause, situation.desired, step.to, step.policy, step.numbers, now)
         _set_desired_count(draft, service, step.to, now)
 
 
 def _judged(view: views.View, policy: scaling.ScalingPolicy, last: scaling.ScalingActivity | None) -> formula.Policy:
     """A policy as the formula sees it; `last` is the target's newest change of capacity."""
-    tracking = policy.target_tracking
+    tracking = policy.tracking
     low = None if tracking.disable_scale_in else policy.alarm_low
     return formula.Policy(
         name=policy.policy_name,
@@ -160,13 +164,50 @@ def _fired(policy: formula.Policy) -> bool:
     return any(signal is not None and signal.fired for signal in (policy.high, policy.low))
 
 
+def _scale_out_cooldown_seconds(policy: scaling.ScalingPolicy) -> int:
+    if policy.step_scaling is not None:
+        return policy.step_scaling.cooldown_seconds
+    return policy.tracking.scale_out_cooldown_seconds
+
+
+def _asks(view: views.View, policy: scaling.ScalingPolicy) -> Iterable[step_scaling_formula.Ask]:
+    """The alarms that invoke a step scaling policy now: their action is due, and it isn't answered yet."""
+    configuration = policy.step_scaling
+    assert configuration is not None, f"{policy.policy_name} is no step scaling policy"
+    for alarm in _invokers(view, policy):
+        seen, handled = alarm.observed, policy.memory.handled_evaluation.get(alarm.name)
+        if not alarm.spec.actions_enabled or seen.actions_at is None:
+            continue
+        if handled is not None and seen.actions_at <= handled:
+            continue
+        yield step_scaling_formula.Ask(
+            policy=policy.policy_name,
+            configuration=configuration,
+            memory=policy.memory,
+            alarm=alarm.name,
+            state=seen.state,
+            threshold=alarm.spec.threshold,
+            rising=step_scaling_formula.is_rising(alarm.spec.comparison_operator),
+            value=step_scaling_formula.aggregate(seen.window, configuration.aggregation),
+        )
+
+
+def _invokers(view: views.View, policy: scaling.ScalingPolicy) -> Iterable[alarms.MetricAlarm]:
+    """The alarms that carry a step scaling policy's ARN among the actions of the state that they are in."""
+    action = scaling_names.policy_arn(view.scope, policy)
+    for alarm in view.find(tables.ALARMS, "by_action", action):
+        if action in alarm.spec.actions_of(alarm.observed.state):
+            yield alarm
+
+
 def _handled(view: views.View, policy: scaling.ScalingPolicy) -> scaling.PolicyMemory:
     """The policy's memory with its alarms' present askings in it."""
-    handled: dict[str, float] = {}
-    for name in (policy.alarm_high, policy.alarm_low):
-        alarm = view.get(alarms.MetricAlarm, name) if name is not None else None
-        if alarm is not None and alarm.observed.actions_at is not None:
-            handled[alarm.name] = alarm.observed.actions_at
+    if policy.step_scaling is not None:
+        concerned = list(_invokers(view, policy))
+    else:
+        named = (view.get(alarms.MetricAlarm, name) for name in (policy.alarm_high, policy.alarm_low) if name)
+        concerned = [alarm for alarm in named if alarm is not None]
+    handled = {alarm.name: alarm.observed.actions_at for alarm in concerned if alarm.observed.actions_at is not None}
     return msgspec.structs.replace(policy.memory, handled_evaluation=handled)
 
 
@@ -180,8 +221,7 @@ def _keys(change: store.Change, view: views.View) -> Iterable[str]:
         case scaling.ScalingActivity() as activity:
             return (activity.target_key,) if activity.status in activities.UNFINISHED else ()
         case alarms.MetricAlarm() as alarm:
-            owner = view.first(tables.SCALING_POLICIES, "by_alarm", alarm.name)
-            return (owner.target_key,) if owner is not None else ()
+            return _targets_of_alarm(view, alarm)
         case services.Service() as service:
             return _if_target(view, service.cluster, service.name)
         case tasks.Task() as task if task.spec.service is not None:
@@ -189,6 +229,20 @@ def _keys(change: store.Change, view: views.View) -> Iterable[str]:
             return (key,) if view.size(tables.SCALING_ACTIVITIES, "unfinished", key) else ()
         case _:
             return ()
+
+
+def _targets_of_alarm(view: views.View, alarm: alarms.MetricAlarm) -> Iterable[str]:
+    """The targets whose policies an alarm may invoke: its owner's, and those of the policies that its actions name."""
+    found: dict[str, None] = {}
+    owner = view.first(tables.SCALING_POLICIES, "by_alarm", alarm.name)
+    if owner is not None:
+        found[owner.target_key] = None
+    for action in alarm.spec.actions_of(alarm.observed.state):
+        policy_id = scaling_names.policy_id_of(action)
+        named = view.first(tables.SCALING_POLICIES, "by_id", policy_id) if policy_id is not None else None
+        if named is not None and named.step_scaling is not None:
+            found[named.target_key] = None
+    return found
 
 
 def _if_target(view: views.View, cluster: str, service: str) -> Iterable[str]:

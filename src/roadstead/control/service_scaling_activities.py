@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from roadstead.control import service_scaling_formula as formula
-from roadstead.model import scaling, services, tables
+from roadstead.model import alarms, scaling, services, tables
 from roadstead.state import plan
 from roadstead.state import view as views
 
@@ -19,9 +19,9 @@ ACTIVITIES_LOOKED_AT_MAX = 10
 NOT_SCALED_DESCRIPTION = "Attempting to scale due to alarm triggered"
 
 
-def alarm_cause(alarm: str, policy: str) -> str:
+def alarm_cause(alarm: str, policy: str, state: alarms.AlarmState = "ALARM") -> str:
     """The cause of an activity that a policy's alarm asked for."""
-    return f"monitor alarm {alarm} in state ALARM triggered policy {policy}"
+    return f"monitor alarm {alarm} in state {state} triggered policy {policy}"
 
 
 def record_change(
@@ -54,7 +54,7 @@ def record_change(
 
 def record_refusal(draft: plan.Draft, target: scaling.ScalableTarget, refused: formula.Refused, now: float) -> None:
     """A not-scaled activity; none where the policy's newest activity already says the same of the same alarm."""
-    cause = alarm_cause(refused.alarm, refused.policy)
+    cause = alarm_cause(refused.alarm, refused.policy, refused.state)
     newest = draft.view.page(tables.SCALING_ACTIVITIES, "newest_first", (target.key,), None, ACTIVITIES_LOOKED_AT_MAX)
     for _, one in newest:
         if not one.not_scaled:

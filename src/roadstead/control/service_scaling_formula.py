@@ -1,4 +1,5 @@
-"""What target tracking decides, from numbers alone (behaviour.md 1.1.7-1.1.8, 1.2.7-1.2.13, 1.3.3, 1.3.4).
+"""What target tracking decides, from numbers alone (behaviour.md 1.1.7-1.1.8, 1.2.7-1.2.13, 1.3.3, 1.3.4), and which
+policy wins where several ask, step scaling's among them.
 
 In: a `Situation` (counts, bounds, policies with their alarms). Out: a `Ruling`: at most one step, and for each policy
 that asked in vain the reason, with the numbers. No records are read or written here.
@@ -7,12 +8,15 @@ that asked in vain the reason, with the numbers. No records are read or written 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Literal
 
 import msgspec
 
-from roadstead.model import scaling
+from roadstead.control import service_scaling_cooldowns as cooldowns
+from roadstead.control import step_scaling_formula
+from roadstead.model import alarms, scaling
 
 ROUNDING = 10**9
 """The quotient is rounded to this fraction of 1 before it is rounded up, so that 10 × 30 / 50 gives 6, not 7."""
@@ -55,6 +59,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     out_suspended: bool = False
     in_suspended: bool = False
     policies: tuple[Policy, ...]
+    asks: tuple[step_scaling_formula.Ask, ...] = ()
+    """Alarms that invoke a step scaling policy now."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +71,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     direction: Literal["out", "in"]
     to: int
     numbers: scaling.ScalingNumbers
+    state: alarms.AlarmState = "ALARM"
+    """That of the alarm."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +82,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     alarm: str
     reason: scaling.NotScaledReason
     numbers: scaling.ScalingNumbers
+    state: alarms.AlarmState = "ALARM"
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,26 +126,70 @@ def formula_text(running: int, value: float, target_value: float) -> str:
 
 def in_scale_out_cooldown(policy: Policy, now: float) -> bool:
     """Whether the policy's newest scale-out still counts as on its way (behaviour.md 1.3.4)."""
-    memory = policy.memory
-    return (
-        memory.out_at is not None
-        and now < memory.out_at + policy.scale_out_cooldown_seconds
-        and memory.out_to > memory.out_from
-    )
+    return cooldowns.credits(policy.memory, policy.scale_out_cooldown_seconds, now)
 
 
 def in_scale_in_cooldown(policy: Policy, now: float) -> bool:
     """Whether the policy's newest scale-in still blocks the next (behaviour.md 1.3.4)."""
-    return policy.memory.in_at is not None and now < policy.memory.in_at + policy.scale_in_cooldown_seconds
+    return cooldowns.blocks_scale_in(policy.memory, policy.scale_in_cooldown_seconds, now)
 
 
 def rule(situation: Situation, now: float) -> Ruling:
-    """Scaling out goes before scaling in; the largest resulting capacity wins (behaviour.md 1.2.7, 1.2.8)."""
+    """Scaling out goes before scaling in; the largest resulting capacity wins (behaviour.md 1.2.7, 1.2.8).
+
+    Step policies have no vote in target tracking's scaling in, and need none for their own.
+    """
+    answers = _step_answers(situation, now)
     out = _rule_out(situation, now)
-    if out.step is not None:
-        return out
+    risen = _largest((out.step, *(_stepped(one) for one in answers if one.direction == "out" and one.reason is None)))
+    if risen is not None:
+        return Ruling(step=risen)
     inward = _rule_in(situation, now)
-    return Ruling(step=inward.step, refused=(*out.refused, *inward.refused))
+    fallen = _largest((inward.step, *(_stepped(one) for one in answers if one.reason is None)))
+    said = (*out.refused, *inward.refused)
+    if fallen is not None:
+        return Ruling(step=fallen, refused=said)
+    vain = tuple(
+        Refused(policy=one.policy, alarm=one.alarm, reason=one.reason, numbers=one.numbers, state=one.state)
+        for one in answers
+        if one.reason is not None
+    )
+    return Ruling(refused=(*said, *vain))
+
+
+def _step_answers(situation: Situation, now: float) -> list[step_scaling_formula.Answer]:
+    """What step policies come to; a suspended direction says nothing, and a deployment blocks scaling in."""
+    capacity = step_scaling_formula.Capacity(
+        running=situation.running,
+        desired=situation.desired,
+        minimum=situation.minimum,
+        maximum=situation.maximum,
+    )
+    found: list[step_scaling_formula.Answer] = []
+    for ask in situation.asks:
+        answer = step_scaling_formula.answer(ask, capacity, now)
+        if answer is None or (situation.out_suspended if answer.direction == "out" else situation.in_suspended):
+            continue
+        if answer.direction == "in" and answer.reason is None and situation.deploying:
+            blocked = scaling.NotScaledReason(code="TargetServicePutResourceAsUnscalable")
+            answer = msgspec.structs.replace(answer, reason=blocked)
+        found.append(answer)
+    return found
+
+
+def _stepped(answer: step_scaling_formula.Answer) -> Step:
+    return Step(
+        policy=answer.policy,
+        alarm=answer.alarm,
+        direction="out" if answer.direction == "out" else "in",
+        to=answer.to,
+        numbers=answer.numbers,
+        state=answer.state,
+    )
+
+
+def _largest(steps: Iterable[Step | None]) -> Step | None:
+    return max((step for step in steps if step is not None), key=lambda step: step.to, default=None)
 
 
 def _measured_running(situation: Situation, signal: Signal) -> int:

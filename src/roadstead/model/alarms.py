@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from roadstead.model import record
 
 AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
@@ -64,6 +66,38 @@ class AlarmSpec(record.Value, frozen=True, kw_only=True):
     alarm_actions: tuple[str, ...] = ()
     insufficient_data_actions: tuple[str, ...] = ()
 
+    def actions_of(self, state: AlarmState) -> tuple[str, ...]:
+        """The actions that run in `state`."""
+        match state:
+            case "ALARM":
+                return self.alarm_actions
+            case "OK":
+                return self.ok_actions
+            case "INSUFFICIENT_DATA":
+                return self.insufficient_data_actions
+
+    def without_action(self, action: str) -> AlarmSpec:
+        """The same without an action, in any state."""
+        return msgspec.structs.replace(
+            self,
+            ok_actions=tuple(one for one in self.ok_actions if one != action),
+            alarm_actions=tuple(one for one in self.alarm_actions if one != action),
+            insufficient_data_actions=tuple(one for one in self.insufficient_data_actions if one != action),
+        )
+
+    @property
+    def every_action(self) -> tuple[str, ...]:
+        """The actions of all states."""
+        return (*self.alarm_actions, *self.ok_actions, *self.insufficient_data_actions)
+
+
+class WindowValues(record.Value, frozen=True, kw_only=True):
+    """What the data points of an evaluation come to: the newest EvaluationPeriods of those that there were."""
+
+    average: float
+    minimum: float
+    maximum: float
+
 
 class AlarmObserved(record.Value, frozen=True, kw_only=True):
     """State, with its reason. Written by `control.alarms`; by SetAlarmState once, until the next evaluation."""
@@ -82,6 +116,8 @@ class AlarmObserved(record.Value, frozen=True, kw_only=True):
     newest_value: float | None = None
     """Newest data point of that evaluation, always fresh when `actions_at` is: target tracking computes with it."""
     newest_value_at: float | None = None
+    window: WindowValues | None = None
+    """All data points that counted in that evaluation, just as fresh: step scaling computes with them (1.4)."""
     forced_at: float | None = None
     """When SetAlarmState set the state; None again after the next evaluation."""
     actions_at: float | None = None

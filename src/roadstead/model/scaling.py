@@ -1,4 +1,4 @@
-"""Application Auto Scaling: targets, policies, activities (behaviour.md 1.1-1.3, 1.7)."""
+"""Application Auto Scaling: targets, policies, activities (behaviour.md 1.1-1.4, 1.7)."""
 
 from __future__ import annotations
 
@@ -65,6 +65,32 @@ class CustomizedMetric(record.Value, frozen=True, kw_only=True):
     unit: str | None = None
 
 
+class StepAdjustment(record.Value, frozen=True, kw_only=True):
+    """One step: which distances from the alarm's threshold it is for, and how much it adjusts (behaviour.md 1.4)."""
+
+    lower_bound: float | None = None
+    """None: without end downwards."""
+    upper_bound: float | None = None
+    """None: without end upwards."""
+    adjustment: int
+
+
+AdjustmentType = Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"]
+AggregationType = Literal["Average", "Minimum", "Maximum"]
+
+
+class StepScaling(record.Value, frozen=True, kw_only=True):
+    """A step scaling configuration (behaviour.md 1.4)."""
+
+    adjustment_type: AdjustmentType
+    steps: tuple[StepAdjustment, ...]
+    """In the order in which they were given."""
+    minimum_magnitude: int | None = None
+    """MinAdjustmentMagnitude, with PercentChangeInCapacity only."""
+    cooldown_seconds: int = DEFAULT_COOLDOWN_SECONDS
+    aggregation: AggregationType = "Average"
+
+
 class PolicyMemory(record.Value, frozen=True, kw_only=True):
     """The newest scaling of one policy, for its cooldowns (behaviour.md 1.3.4); `control.service_scaling` writes it."""
 
@@ -77,6 +103,8 @@ class PolicyMemory(record.Value, frozen=True, kw_only=True):
 
 
 class ScalingPolicy(record.Record, frozen=True, kw_only=True):
+    """A policy of one of its kinds: that whose configuration it has."""
+
     namespace: str
     resource_id: str
     dimension: str
@@ -84,14 +112,21 @@ class ScalingPolicy(record.Record, frozen=True, kw_only=True):
     policy_id: str
     """The UUID in the policy's ARN."""
     created_at: float
-    target_tracking: TargetTracking
+    target_tracking: TargetTracking | None = None
+    step_scaling: StepScaling | None = None
     created_by_id: str
     """The UUID behind `createdBy/` in the alarms' action."""
-    alarm_high: str
-    """Name of the alarm that asks for more."""
+    alarm_high: str = ""
+    """Name of target tracking's alarm that asks for more; empty for other kinds, whose alarms are the user's."""
     alarm_low: str | None = None
-    """Name of the alarm that asks for less; None with DisableScaleIn."""
+    """Name of target tracking's alarm that asks for less; None with DisableScaleIn, and for other kinds."""
     memory: PolicyMemory = PolicyMemory()
+
+    @property
+    def tracking(self) -> TargetTracking:
+        """The configuration of a policy that is known to be a target tracking one."""
+        assert self.target_tracking is not None, f"{self.policy_name} is no target tracking policy"
+        return self.target_tracking
 
     @property
     def target_key(self) -> str:
@@ -120,6 +155,8 @@ class ScalingNumbers(record.Value, frozen=True, kw_only=True):
 
     metric_value: float | None = None
     target_value: float | None = None
+    threshold: float | None = None
+    """Step scaling: the alarm's."""
     capacity: int | None = None
     """Running count that the formula started from."""
     proposed: int | None = None

@@ -33,6 +33,12 @@ def policy_arn(scope: base_scope.Scope, policy: scaling.ScalingPolicy) -> str:
     return scope.arn("autoscaling", f"scalingPolicy:{policy.policy_id}:{resource}:policyName/{policy.policy_name}")
 
 
+def policy_id_of(action: str) -> str | None:
+    """The UUID in a scaling policy's ARN; None where the text is none."""
+    _, found, rest = action.partition(":scalingPolicy:")
+    return rest.partition(":")[0] or None if found else None
+
+
 def alarm_action(scope: base_scope.Scope, policy: scaling.ScalingPolicy) -> str:
     """The action that a target tracking policy puts on its own alarms: its ARN and `createdBy/<uuid>`."""
     return f"{policy_arn(scope, policy)}:createdBy/{policy.created_by_id}"

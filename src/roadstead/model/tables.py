@@ -302,6 +302,8 @@ SCALING_POLICIES = Table(
     indexes={
         "by_namespace": Index(lambda one: ((one.namespace,),)),
         "by_target": Index(lambda one: ((one.target_key,),)),
+        # (the UUID of its ARN,) → the policy
+        "by_id": Index(lambda one: ((one.policy_id,),)),
         # (alarm name,) → the policy that owns it
         "by_alarm": Index(lambda one: tuple((name,) for name in (one.alarm_high, one.alarm_low) if name)),
     },
@@ -338,8 +340,8 @@ ALARMS = Table(
         "listing": Index(lambda one: (("all",), (one.observed.state,))),
         # (namespace, metric name, dimension, value, …) → alarms on that metric; those on metric math are in none
         "by_metric": Index(lambda one: _metric_groups(one.spec)),
-        # (action,) → alarms that carry it as an ALARM action
-        "by_action": Index(lambda one: tuple((action,) for action in sorted(set(one.spec.alarm_actions)))),
+        # (action,) → alarms that carry it, for whichever state
+        "by_action": Index(lambda one: tuple((action,) for action in sorted(set(one.spec.every_action)))),
     },
 )
 

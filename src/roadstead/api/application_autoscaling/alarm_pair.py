@@ -36,7 +36,7 @@ def alarms_of(
     scale_in_datapoints: int | None,
 ) -> Iterator[alarms.MetricAlarm]:
     """The pair; the high one alone with DisableScaleIn. `scale_in_datapoints` shortens the low one's wait."""
-    target_value = policy.target_tracking.target_value
+    target_value = policy.tracking.target_value
     yield _alarm(scope, policy, identity, now, policy.alarm_high, "GreaterThanThreshold", target_value, HIGH_PERIODS)
     if policy.alarm_low is None:
         return
@@ -54,7 +54,7 @@ def alarms_of(
 
 
 def _period_seconds(policy: scaling.ScalingPolicy) -> int:
-    predefined = policy.target_tracking.predefined_metric
+    predefined = policy.tracking.predefined_metric
     return tracking.PREDEFINED_METRICS[predefined][1] if predefined is not None else PERIOD_SECONDS
 
 
@@ -69,7 +69,7 @@ def _alarm(
     evaluation_periods: int,
 ) -> alarms.MetricAlarm:
     action = scaling_names.alarm_action(scope, policy)
-    metric = _metric(policy.target_tracking, identity)
+    metric = _metric(policy.tracking, identity)
     return alarms.MetricAlarm(
         name=alarm_name,
         created_at=now,

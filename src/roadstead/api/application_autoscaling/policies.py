@@ -1,11 +1,12 @@
-"""Scaling policies: put, describe, delete (behaviour.md 1.2, 1.3)."""
+"""Scaling policies: put, describe, delete (behaviour.md 1.2-1.4)."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import alarm_pair, common, targets, tracking
+from roadstead.api.application_autoscaling import alarm_pair, common, steps, targets, tracking
 from roadstead.base import errors
 from roadstead.control import alarms_history
 from roadstead.model import scaling, scaling_names, tables
@@ -15,12 +16,16 @@ from roadstead.state import view as views
 POLICIES_PAGE_MAX = 10
 POLICIES_OF_TARGET_MAX = 50
 """Scaling policies of one scalable target (AAS quotas)."""
+ALARMS_SHOWN_MAX = 100
+"""Alarms that DescribeScalingPolicies names for one step scaling policy."""
+TARGET_TRACKING = "TargetTrackingScaling"
+STEP_SCALING = "StepScaling"
 
 
 def put_scaling_policy(
     call: operation.Call, view: views.View, scale_in_datapoints: int | None = None
 ) -> operation.Reply:
-    """PutScalingPolicy: a target tracking policy, new or in place of the one of its name, with a fresh pair of alarms.
+    """PutScalingPolicy: a policy, new or in place of the one of its name; target tracking with a fresh pair of alarms.
 
     `scale_in_datapoints` is the server's setting: how many periods in a row the low alarm waits for, in place of AWS's.
     """
@@ -29,56 +34,87 @@ def put_scaling_policy(
     target = common.find_target(view, wanted)
     key = f"{target.key}|{params.PolicyName}"
     before = view.get(scaling.ScalingPolicy, key)
-    if params.PolicyType is None and before is None:
-        raise common.invalid("PolicyType is required when a scaling policy is created.")
-    if params.PolicyType not in (None, "TargetTrackingScaling"):
-        raise common.invalid(
-            f"PolicyType {params.PolicyType} is not supported by this server yet: use TargetTrackingScaling."
-        )
-    service = common.find_service(view, wanted)
-    configuration = tracking.configuration(
-        params.TargetTrackingScalingPolicyConfiguration,
-        before.target_tracking if before is not None else None,
-        service,
-        wanted,
-    )
     others = [one for one in view.find(tables.SCALING_POLICIES, "by_target", target.key) if one.key != key]
-    if any(tracking.same_metric(one.target_tracking, configuration) for one in others):
-        raise common.invalid("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
+    if _kind(params, before) == STEP_SCALING:
+        policy = _step_policy(call, view, wanted, before)
+    else:
+        policy = _tracking_policy(call, view, wanted, before, others)
     if before is None and len(others) >= POLICIES_OF_TARGET_MAX:
         raise errors.Refusal(
             "LimitExceededException", f"A scalable target can have at most {POLICIES_OF_TARGET_MAX} scaling policies."
         )
-    policy = _policy(call, view, wanted, before, configuration)
     draft = plan.Draft(view)
-    if before is not None:
+    if before is not None and before.target_tracking is not None:
         targets.remove_alarms(draft, before, call.now)
     draft.put(policy)
-    for alarm in alarm_pair.alarms_of(view.scope, policy, wanted, call.now, scale_in_datapoints):
-        draft.put(alarm)
-        draft.put(alarms_history.configuration_update(view.ids.uuid(), alarm, "Create", view.scope, call.now))
-    output = {"PolicyARN": scaling_names.policy_arn(view.scope, policy), "Alarms": _alarms(view, policy)}
+    if policy.target_tracking is not None:
+        for alarm in alarm_pair.alarms_of(view.scope, policy, wanted, call.now, scale_in_datapoints):
+            draft.put(alarm)
+            draft.put(alarms_history.configuration_update(view.ids.uuid(), alarm, "Create", view.scope, call.now))
+    own = _shown_alarms(view, _owned_alarms(policy))
+    output = {"PolicyARN": scaling_names.policy_arn(view.scope, policy), "Alarms": own}
     return operation.Reply(output=output, plan=draft.plan())
 
 
-def _policy(
+def _kind(params: Any, before: scaling.ScalingPolicy | None) -> str:
+    """The PolicyType that a request is about; refuses another kind's configuration."""
+    if params.PolicyType is None and before is None:
+        raise common.invalid("PolicyType is required when a scaling policy is created.")
+    kind: str = params.PolicyType or _policy_type(before)
+    if kind not in (TARGET_TRACKING, STEP_SCALING):
+        raise common.invalid(
+            f"PolicyType {kind} is not supported by this server yet: use {TARGET_TRACKING} or {STEP_SCALING}."
+        )
+    if kind == STEP_SCALING and params.TargetTrackingScalingPolicyConfiguration is not None:
+        raise common.invalid(f"TargetTrackingScalingPolicyConfiguration can not be specified for {kind} policies.")
+    if kind == TARGET_TRACKING and params.StepScalingPolicyConfiguration is not None:
+        raise common.invalid(f"StepScalingPolicyConfiguration can not be specified for {kind} policies.")
+    return kind
+
+
+def _policy_type(policy: scaling.ScalingPolicy | None) -> str:
+    return STEP_SCALING if policy is not None and policy.step_scaling is not None else TARGET_TRACKING
+
+
+def _step_policy(
+    call: operation.Call, view: views.View, wanted: common.Identity, before: scaling.ScalingPolicy | None
+) -> scaling.ScalingPolicy:
+    """A step scaling policy. An update leaves its cooldown running, and what it has answered stays answered."""
+    known = before.step_scaling if before is not None else None
+    return _policy(
+        call,
+        view,
+        wanted,
+        before,
+        step_scaling=steps.configuration(call.params.StepScalingPolicyConfiguration, known),
+        memory=before.memory if before is not None and known is not None else scaling.PolicyMemory(),
+    )
+
+
+def _tracking_policy(
     call: operation.Call,
     view: views.View,
     wanted: common.Identity,
     before: scaling.ScalingPolicy | None,
-    configuration: scaling.TargetTracking,
+    others: list[scaling.ScalingPolicy],
 ) -> scaling.ScalingPolicy:
-    """The policy; its ARN, creation time, `createdBy` id and cooldowns outlive an update, its alarms don't."""
+    """A target tracking policy. Its cooldowns outlive an update, its alarms don't."""
+    configuration = tracking.configuration(
+        call.params.TargetTrackingScalingPolicyConfiguration,
+        before.target_tracking if before is not None else None,
+        common.find_service(view, wanted),
+        wanted,
+    )
+    rivals = [one.target_tracking for one in others if one.target_tracking is not None]
+    if any(tracking.same_metric(rival, configuration) for rival in rivals):
+        raise common.invalid("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
     memory = before.memory if before is not None else scaling.PolicyMemory()
     low = None if configuration.disable_scale_in else alarm_pair.name(wanted.resource_id, "Low", view.ids.uuid())
-    return scaling.ScalingPolicy(
-        namespace=wanted.namespace,
-        resource_id=wanted.resource_id,
-        dimension=wanted.dimension,
-        policy_name=call.params.PolicyName,
-        policy_id=before.policy_id if before is not None else view.ids.uuid(),
-        created_at=before.created_at if before is not None else call.now,
-        created_by_id=before.created_by_id if before is not None else view.ids.uuid(),
+    return _policy(
+        call,
+        view,
+        wanted,
+        before,
         target_tracking=configuration,
         alarm_high=alarm_pair.name(wanted.resource_id, "High", view.ids.uuid()),
         alarm_low=low,
@@ -88,8 +124,28 @@ def _policy(
     )
 
 
+def _policy(
+    call: operation.Call,
+    view: views.View,
+    wanted: common.Identity,
+    before: scaling.ScalingPolicy | None,
+    **kind: Any,
+) -> scaling.ScalingPolicy:
+    """The policy of one kind; its ARN, creation time and `createdBy` id outlive an update."""
+    return scaling.ScalingPolicy(
+        namespace=wanted.namespace,
+        resource_id=wanted.resource_id,
+        dimension=wanted.dimension,
+        policy_name=call.params.PolicyName,
+        policy_id=before.policy_id if before is not None else view.ids.uuid(),
+        created_at=before.created_at if before is not None else call.now,
+        created_by_id=before.created_by_id if before is not None else view.ids.uuid(),
+        **kind,
+    )
+
+
 def delete_scaling_policy(call: operation.Call, view: views.View) -> operation.Reply:
-    """DeleteScalingPolicy: the policy goes, with its alarms."""
+    """DeleteScalingPolicy: target tracking's alarms go with the policy, step scaling's lose the action only."""
     wanted = common.identity(call.params)
     target = common.find_target(view, wanted)
     found = view.get(scaling.ScalingPolicy, f"{target.key}|{call.params.PolicyName}")
@@ -130,19 +186,33 @@ def describe_scaling_policies(call: operation.Call, view: views.View) -> operati
 
 
 def _present(view: views.View, policy: scaling.ScalingPolicy) -> dict[str, Any]:
-    return {
+    shown: dict[str, Any] = {
         "PolicyARN": scaling_names.policy_arn(view.scope, policy),
         "PolicyName": policy.policy_name,
         "ServiceNamespace": policy.namespace,
         "ResourceId": policy.resource_id,
         "ScalableDimension": policy.dimension,
-        "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingScalingPolicyConfiguration": tracking.present(policy.target_tracking),
-        "Alarms": _alarms(view, policy),
+        "PolicyType": _policy_type(policy),
         "CreationTime": policy.created_at,
     }
+    if policy.step_scaling is not None:
+        shown["StepScalingPolicyConfiguration"] = steps.present(policy.step_scaling)
+        shown["Alarms"] = _shown_alarms(view, _alarms_pointing_at(view, policy))
+    if policy.target_tracking is not None:
+        shown["TargetTrackingScalingPolicyConfiguration"] = tracking.present(policy.target_tracking)
+        shown["Alarms"] = _shown_alarms(view, _owned_alarms(policy))
+    return shown
 
 
-def _alarms(view: views.View, policy: scaling.ScalingPolicy) -> list[dict[str, str]]:
-    names = [name for name in (policy.alarm_high, policy.alarm_low) if name is not None]
-    return [{"AlarmName": name, "AlarmARN": view.scope.arn("cloudwatch", f"alarm:{name}")} for name in names]
+def _owned_alarms(policy: scaling.ScalingPolicy) -> list[str]:
+    return [name for name in (policy.alarm_high, policy.alarm_low) if name]
+
+
+def _alarms_pointing_at(view: views.View, policy: scaling.ScalingPolicy) -> list[str]:
+    """The user's alarms that carry the policy's ARN as an action, by name; so many of them as are shown."""
+    found = view.find(tables.ALARMS, "by_action", scaling_names.policy_arn(view.scope, policy))
+    return [alarm.name for alarm in itertools.islice(found, ALARMS_SHOWN_MAX)]
+
+
+def _shown_alarms(view: views.View, names: list[str]) -> list[dict[str, str]]:
+    return [{"AlarmName": name, "AlarmARN": alarms_history.alarm_arn(view.scope, name)} for name in names]

@@ -103,15 +103,30 @@ def deregister_scalable_target(call: operation.Call, view: views.View) -> operat
 
 
 def remove_policy(draft: plan.Draft, policy: scaling.ScalingPolicy, now: float) -> None:
-    """Remove a policy and its alarms."""
-    remove_alarms(draft, policy, now)
+    """Remove a policy; with it the alarms that are its own, and its ARN from the actions of the user's alarms."""
+    if policy.target_tracking is not None:
+        remove_alarms(draft, policy, now)
+    else:
+        _release_alarms(draft, policy, now)
     draft.remove(policy)
+
+
+def _release_alarms(draft: plan.Draft, policy: scaling.ScalingPolicy, now: float) -> None:
+    """Take a policy's ARN from the actions of every alarm; the alarms stay, as they are the user's (1.2.6)."""
+    view = draft.view
+    action = scaling_names.policy_arn(view.scope, policy)
+    for found in list(view.find(tables.ALARMS, "by_action", action)):
+        alarm = draft.get(alarms.MetricAlarm, found.name) or found
+        changed = msgspec.structs.replace(alarm, spec=alarm.spec.without_action(action), spec_updated_at=now)
+        draft.put(changed)
+        item = alarms_history.configuration_update(view.ids.uuid(), changed, "Update", view.scope, now)
+        alarms_history.add(draft, item)
 
 
 def remove_alarms(draft: plan.Draft, policy: scaling.ScalingPolicy, now: float) -> None:
     """Remove those of a policy's alarms that there still are; their history stays, as in CloudWatch."""
     for name in (policy.alarm_high, policy.alarm_low):
-        alarm = draft.get(alarms.MetricAlarm, name) if name is not None else None
+        alarm = draft.get(alarms.MetricAlarm, name) if name else None
         if alarm is not None:
             draft.remove(alarm)
             view = draft.view

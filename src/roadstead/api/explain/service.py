@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterator
 
-from roadstead.api.explain import reasons
+from roadstead.api.explain import reasons, service_scaling
 from roadstead.model import alarms, scaling, services, tables
 from roadstead.state import view as views
 
@@ -144,6 +144,8 @@ def _scaling(view: views.View, service: services.Service, now: float, since_seco
 
 
 def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reasons.Reason:
+    if policy.step_scaling is not None:
+        return service_scaling.step_policy(view, policy, policy.step_scaling, now)
     states = []
     for label, name in (("high", policy.alarm_high), ("low", policy.alarm_low)):
         alarm = view.get(alarms.MetricAlarm, name) if name else None
@@ -159,14 +161,10 @@ def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reas
                 counts={"breaching": alarm.observed.breaching_datapoints, "needed": needed},
             )
         )
-    left = cooldown_left(policy, now)
+    left = service_scaling.cooldown_left(policy, now)
     if left:
-        states.append(
-            reasons.Reason(
-                code="COOLDOWN", text=f"cooldown runs for another {reasons.age(left)}", counts={"seconds": left}
-            )
-        )
-    tracking = policy.target_tracking
+        states.append(service_scaling.cooldown(left))
+    tracking = policy.tracking
     metric = tracking.predefined_metric or (
         tracking.customized_metric.metric_name if tracking.customized_metric else ""
     )
@@ -176,20 +174,6 @@ def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reas
         counts={"target": tracking.target_value},
         reasons=tuple(states),
     )
-
-
-def cooldown_left(policy: scaling.ScalingPolicy, now: float) -> float:
-    """Seconds until neither cooldown of the policy runs; 0 when none does."""
-    memory, tracking = policy.memory, policy.target_tracking
-    ends = [
-        at + seconds
-        for at, seconds in (
-            (memory.out_at, tracking.scale_out_cooldown_seconds),
-            (memory.in_at, tracking.scale_in_cooldown_seconds),
-        )
-        if at is not None
-    ]
-    return max(0.0, max(ends, default=now) - now)
 
 
 def _decisions(view: views.View, key: str, now: float, since_seconds: float) -> Iterator[reasons.Reason]:
@@ -207,6 +191,7 @@ def decision(activity: scaling.ScalingActivity, now: float) -> reasons.Reason:
         for name, value in (
             ("metric", numbers.metric_value),
             ("target", numbers.target_value),
+            ("threshold", numbers.threshold),
             ("capacity", numbers.capacity),
             ("proposed", numbers.proposed),
             ("bounded", numbers.bounded),

@@ -1,0 +1,79 @@
+"""The kinds of scaling policies that the user's own alarms invoke, explained."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from roadstead.api.explain import reasons
+from roadstead.model import scaling, scaling_names, tables
+from roadstead.state import view as views
+
+ALARMS_SHOWN_MAX = 10
+
+
+def step_policy(
+    view: views.View, policy: scaling.ScalingPolicy, steps: scaling.StepScaling, now: float
+) -> reasons.Reason:
+    """A step scaling policy: its steps, the alarms that invoke it, and its cooldown."""
+    states = list(_invokers(view, policy))
+    if not states:
+        text = "no alarm has this policy as its action: PutMetricAlarm with its ARN makes one"
+        states.append(reasons.Reason(code="ALARM_MISSING", text=text))
+    left = cooldown_left(policy, now)
+    if left:
+        states.append(cooldown(left))
+    listed = ", ".join(_step(steps, step) for step in steps.steps)
+    return reasons.Reason(
+        code="POLICY",
+        text=f"policy {policy.policy_name}: {steps.adjustment_type} of the {steps.aggregation.lower()}: {listed}",
+        counts={"steps": len(steps.steps)},
+        reasons=tuple(states),
+    )
+
+
+def _step(steps: scaling.StepScaling, step: scaling.StepAdjustment) -> str:
+    """`0..10: +1`, distances from the alarm's threshold."""
+    lower = "-inf" if step.lower_bound is None else f"{step.lower_bound:g}"
+    upper = "+inf" if step.upper_bound is None else f"{step.upper_bound:g}"
+    match steps.adjustment_type:
+        case "ChangeInCapacity":
+            how = f"{step.adjustment:+d}"
+        case "PercentChangeInCapacity":
+            how = f"{step.adjustment:+d} %"
+        case "ExactCapacity":
+            how = f"={step.adjustment}"
+    return f"{lower}..{upper}: {how}"
+
+
+def _invokers(view: views.View, policy: scaling.ScalingPolicy) -> Iterator[reasons.Reason]:
+    found = view.find(tables.ALARMS, "by_action", scaling_names.policy_arn(view.scope, policy))
+    for alarm in itertools.islice(found, ALARMS_SHOWN_MAX):
+        needed = alarm.spec.datapoints_to_alarm or alarm.spec.evaluation_periods
+        yield reasons.Reason(
+            code="ALARM",
+            text=f"alarm {alarm.name} {alarm.observed.state} {alarm.observed.breaching_datapoints} of {needed}: "
+            f"{alarm.observed.reason}",
+            counts={"breaching": alarm.observed.breaching_datapoints, "needed": needed},
+        )
+
+
+def cooldown(left: float) -> reasons.Reason:
+    """That a policy's cooldown runs for so many more seconds."""
+    return reasons.Reason(
+        code="COOLDOWN", text=f"cooldown runs for another {reasons.age(left)}", counts={"seconds": left}
+    )
+
+
+def cooldown_left(policy: scaling.ScalingPolicy, now: float) -> float:
+    """Seconds until neither cooldown of the policy runs; 0 when none does."""
+    memory = policy.memory
+    if policy.step_scaling is not None:
+        out_seconds = in_seconds = policy.step_scaling.cooldown_seconds
+    else:
+        out_seconds = policy.tracking.scale_out_cooldown_seconds
+        in_seconds = policy.tracking.scale_in_cooldown_seconds
+    ends = [
+        at + seconds for at, seconds in ((memory.out_at, out_seconds), (memory.in_at, in_seconds)) if at is not None
+    ]
+    return max(0.0, max(ends, default=now) - now)
