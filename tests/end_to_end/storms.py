@@ -14,7 +14,8 @@ METRIC_SPACE = "Storm"
 SERVICES_MAX = 3
 TASKS_MAX = 12
 """Of one storm: real containers."""
-GONE = (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError)
+GONE = (botocore.exceptions.HTTPClientError, botocore.exceptions.EndpointConnectionError)
+"""How a client tells that the server was killed."""
 
 
 class Acknowledged:
@@ -58,8 +59,8 @@ class Storm:
     def _guard(self, writer: Callable[[], None]) -> None:
         try:
             writer()
-        except botocore.exceptions.HTTPClientError:
-            return  # the server was killed
+        except GONE:
+            return
         except BaseException as problem:
             self.problems.append(problem)
 
