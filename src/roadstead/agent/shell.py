@@ -42,6 +42,8 @@ from roadstead.base import errors, ids
 
 log = logging.getLogger(__name__)
 
+Outward = instructions.Send | instructions.Submit | instructions.SubmitAttachments
+"""What tells the control plane something."""
 EVENTS_PER_TURN_MAX = 1_000
 TERMINAL = frozenset({"ClientException", "InvalidParameterException"})
 """A registration that is refused so won't be taken later either."""
@@ -65,7 +67,10 @@ class Agent:
         self._ecs = ecs.Ecs(chosen.server_url, self._signer)
         self._events: collections.deque[events.AgentEvent] = collections.deque()
         self._turning = False
-        self._loops: list[asyncio.Task[None]] = []
+        self._syncing = False
+        self._unsynced = False
+        self._held: list[Outward] = []
+        self._loops: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
         self._endpoints: tuple[float, api.DiscoverPollEndpointReply] | None = None
         self._discovering = asyncio.Lock()
@@ -100,11 +105,14 @@ class Agent:
 
     async def stop(self) -> None:
         """Stop the agent. Containers go on running; the next agent on this data directory adopts them."""
-        for loop in self._loops:
+        loops = list(self._loops)
+        for loop in loops:
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*loops, return_exceptions=True)
         await self._worker.close()
         self._turning = True  # no more turns
+        for loop in list(self._loops):
+            loop.cancel()  # a sync that a last turn began
         if self._failed is not None and not self._failed.done():
             while self._events:
                 self._handle_events()  # outcomes are kept; what they ask for is asked again by the next agent
@@ -128,27 +136,53 @@ class Agent:
     def _turn(self) -> None:
         self._turning = False
         try:
-            out = self._handle_events()
+            out, has_new = self._handle_events()
         except Exception as problem:
             self._fail(problem)
             return
+        waits = has_new or self._syncing
         for instruction in out:
-            if isinstance(instruction, instructions.Send):
-                self._acs.send(frames.serialize(instruction.message))
+            if waits and isinstance(instruction, Outward):
+                self._held.append(instruction)
             else:
-                self._worker.run(instruction)
+                self._run(instruction)
+        if has_new:
+            self._unsynced = True
+            if not self._syncing:
+                self._syncing = True
+                self._keep(self._sync())
         if self._events and not self._turning:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def _handle_events(self) -> engine.Out:
-        """Let the machines handle what is there, and save: what is returned may be run now."""
+    def _run(self, instruction: instructions.AnyInstruction) -> None:
+        if isinstance(instruction, instructions.Send):
+            self._acs.send(frames.serialize(instruction.message))
+        else:
+            self._worker.run(instruction)
+
+    async def _sync(self) -> None:
+        """Have the disk hold new tasks before the control plane is told of them; their work goes on meanwhile."""
+        try:
+            while self._unsynced or self._held:
+                self._unsynced = False
+                ready, self._held = self._held, []
+                await asyncio.to_thread(self._storage.sync)
+                for instruction in ready:
+                    self._run(instruction)
+        finally:
+            self._syncing = False
+
+    def _handle_events(self) -> tuple[engine.Out, bool]:
+        """Let the machines handle what is there, and save: what is returned may be run now, and whether a new task is
+        among what was saved.
+        """
         now = self._clock.now()
         out: engine.Out = []
         for _ in range(min(len(self._events), EVENTS_PER_TURN_MAX)):
             out.extend(self._engine.handle(self._events.popleft(), now))
-        self._storage.save(self._engine.take_dirty(), self._engine.timeline, now)
-        return out
+        has_new = self._storage.save(self._engine.take_dirty(), self._engine.timeline, now)
+        return out, has_new
 
     def _fail(self, problem: BaseException) -> None:
         """Nothing may go on that was not saved: the agent stops, its containers don't."""
@@ -159,12 +193,13 @@ class Agent:
 
     def _keep(self, loop: Coroutine[Any, Any, None]) -> None:
         def ended(done: asyncio.Task[None]) -> None:
+            self._loops.discard(done)
             if not done.cancelled() and (problem := done.exception()) is not None:
                 self._fail(problem)
 
         running = asyncio.create_task(loop)
         running.add_done_callback(ended)
-        self._loops.append(running)
+        self._loops.add(running)
 
     # Registration
 

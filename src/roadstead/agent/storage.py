@@ -1,12 +1,13 @@
 """What outlives the agent's process: its instance's ARN and its tasks, in one SQLite file. Shell.
 
-The machines say what changed; it is written here before their instructions are run, in one transaction a batch. A new
-task is synced to the disk before it is acknowledged; the rest need only outlive the process, not the host, because
-containers don't outlive the host either.
+The machines say what changed; it is written here before their instructions are run, in one transaction a batch, so
+that it outlives the process. What the control plane is told (an acknowledgment, a state) must outlive the host as well
+where it is about a new task: `sync` is called before that is sent. The rest need not, for containers don't either.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -74,15 +75,18 @@ class Storage:
         self._timeline = int(self.fact("timeline") or 0)
         return self._timeline
 
-    def save(self, changed: Iterable[tuple[str, records.TaskState | None]], timeline: int, now: float) -> None:
-        """Write what changed, in one transaction; None = the task is over. Raises HostProblem."""
+    def save(self, changed: Iterable[tuple[str, records.TaskState | None]], timeline: int, now: float) -> bool:
+        """Write what changed, in one transaction; None = the task is over. Raises HostProblem.
+
+        Returns whether a new task was among it: then `sync` comes before anyone is told of it.
+        """
         changed = list(changed)
         new = {arn for arn, state in changed if state is not None} - self._known
         if not changed and timeline == self._timeline:
-            return
+            return False
         encode = msgspec.json.encode
         try:
-            self._db.execute(f"PRAGMA synchronous={'FULL' if new else 'NORMAL'}")
+            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
             for arn, state in changed:
                 if state is None:
@@ -94,13 +98,33 @@ class Storage:
                 self._db.execute("INSERT OR REPLACE INTO facts VALUES ('timeline', ?)", (str(timeline),))
             self._db.execute("COMMIT")
         except sqlite3.Error as problem:
-            raise errors.HostProblem(
-                f"The agent can't write {self._path}",
-                str(problem),
-                "Make room on the disk, then start the agent again: it goes on where it stopped.",
-            ) from problem
+            raise self._not_written(problem) from problem
         self._timeline = timeline
         self._known = (self._known | new) - {arn for arn, state in changed if state is None}
+        return bool(new)
+
+    def sync(self) -> None:
+        """Have the disk hold all that was saved before. Blocks for some milliseconds; may be called in another thread.
+        Raises HostProblem.
+
+        A commit is in the log's file when `save` returns, though not on the disk; from the log to the database it goes
+        by SQLite's own syncs.
+        """
+        try:
+            log = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(log)
+            finally:
+                os.close(log)
+        except OSError as problem:
+            raise self._not_written(problem) from problem
+
+    def _not_written(self, problem: Exception) -> errors.HostProblem:
+        return errors.HostProblem(
+            f"The agent can't write {self._path}",
+            str(problem),
+            "Make room on the disk, then start the agent again: it goes on where it stopped.",
+        )
 
     def close(self) -> None:
         self._db.close()
