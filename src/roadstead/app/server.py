@@ -127,10 +127,14 @@ class Server:
 
     def _load(self, kept: journal.Journal) -> None:
         now = self._clock.now()
-        self.store.load(kept.load(), kept.newest_revision())
-        self.store.signals.load(kept.load_checkpoint())
-        for datum in kept.load_data():
-            self.store.signals.put(datum, now)
+        gc.disable()  # nothing of this is garbage, and looking for some takes as long as the loading
+        try:
+            self.store.load(kept.load(), kept.newest_revision())
+            self.store.signals.load(kept.load_checkpoint())
+            for datum in kept.load_data():
+                self.store.signals.put(datum, now)
+        finally:
+            gc.enable()
 
     async def _write_all(self) -> None:
         await self.committer.close(list(self.store.signals.dump()))
