@@ -284,12 +284,6 @@ def test_other_kinds_of_policies_are_refused_by_name(registered: Any, kind: str)
     assert registered.refused("PutScalingPolicy", PolicyName="p")[0] == INVALID, "a new policy needs its type"
 
 
-def test_metric_math_is_not_accepted(registered: Any) -> None:
-    queries = {"Metrics": [{"Id": "m", "Expression": "1"}]}
-    configuration = {"TargetValue": 50.0, "CustomizedMetricSpecification": queries}
-    assert refused(registered, configuration)[0] == "Unsupported"
-
-
 def test_policies_need_a_target(world: Any) -> None:
     configuration = {"TargetValue": 50.0, "PredefinedMetricSpecification": CPU}
     code, text = refused(world, configuration)

@@ -252,3 +252,63 @@ def test_silence_is_not_low_load(later_seconds: int) -> None:
     assert world.desired == 4, "no data point, no scaling (behaviour.md 1.3.5)"
     world.run(1200, load=40)
     assert world.desired == 1, "a real low value does scale in"
+
+
+BACKLOG = {
+    "Metrics": [
+        {
+            "Id": "m1",
+            "MetricStat": {"Metric": {"Namespace": "Queue", "MetricName": "Visible"}, "Stat": "Sum"},
+            "ReturnData": False,
+        },
+        {
+            "Id": "m2",
+            "MetricStat": {
+                "Metric": {"Namespace": "ECS/ContainerInsights", "MetricName": "Running"},
+                "Stat": "Average",
+            },
+            "ReturnData": False,
+        },
+        {"Id": "e1", "Expression": "m1 / m2", "Label": "Backlog per task"},
+    ]
+}
+
+
+def run_queue(world: World, minutes: int, visible: float) -> None:
+    """Time passes with that many messages in a queue; once a minute they and the tasks are counted."""
+    for _ in range(minutes):
+        for namespace, name, value in (
+            ("Queue", "Visible", visible),
+            ("ECS/ContainerInsights", "Running", float(world.running)),
+        ):
+            datum = metrics.Datum(metric=metrics.metric(namespace, name), timestamp=world.now, values=(value,))
+            world.store.commit(plan.Plan(data=(datum,)), world.now)
+        world.now += 60
+        world.settle()
+        world.set_running(world.desired)
+        world.settle()
+
+
+def test_backlog_per_task_by_metric_math_scales_out_and_in() -> None:
+    """AWS's example of metric math (application-auto-scaling-target-tracking-metric-math): messages a task."""
+    world = World()
+    world.ask("RegisterScalableTarget", MinCapacity=1, MaxCapacity=20)
+    configuration = {"TargetValue": 100, "CustomizedMetricSpecification": BACKLOG, "ScaleInCooldown": 0}
+    world.ask(
+        "PutScalingPolicy",
+        PolicyName="backlog",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=configuration,
+    )
+    run_queue(world, 10, visible=190)
+    assert world.desired == 2, "95 messages a task are neither above 100 nor below 90"
+    run_queue(world, 5, visible=900)
+    assert world.desired == 9, "450 a task, for three minutes"
+    run_queue(world, 14, visible=240)
+    assert world.desired == 9, "not below 90 for fifteen minutes yet"
+    run_queue(world, 3, visible=240)
+    assert world.desired == 3
+    run_queue(world, 20, visible=290)
+    assert world.desired == 3
+    assert [(one.to_count, one.status) for one in world.told] == [(9, "Successful"), (3, "Successful")]
+    assert world.told[0].numbers.metric_value == 450.0

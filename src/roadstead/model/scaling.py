@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from roadstead.model import record
+from roadstead.model import alarms, record
 
 DEFAULT_COOLDOWN_SECONDS = 300
 ACTIVITY_RETENTION_SECONDS = 42 * 86_400
@@ -52,9 +52,22 @@ class TargetTracking(record.Value, frozen=True, kw_only=True):
     """`ECSServiceAverageCPUUtilization`, …"""
     resource_label: str | None = None
     customized_metric: CustomizedMetric | None = None
+    metrics: tuple[alarms.MetricQuery, ...] = ()
+    """Metric math in place of one customized metric; all of its periods are 60 s."""
     scale_out_cooldown_seconds: int = DEFAULT_COOLDOWN_SECONDS
     scale_in_cooldown_seconds: int = DEFAULT_COOLDOWN_SECONDS
     disable_scale_in: bool = False
+
+    @property
+    def metric_name(self) -> str:
+        """What is tracked, in a word: the metric's name; of metric math the expression's label, or the expression."""
+        if self.predefined_metric is not None:
+            return self.predefined_metric
+        if self.customized_metric is not None:
+            return self.customized_metric.metric_name
+        tracked = next(query for query in self.metrics if query.return_data)
+        name = tracked.stat.metric_name if tracked.stat is not None else tracked.expression
+        return tracked.label or name or tracked.id
 
 
 class CustomizedMetric(record.Value, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from roadstead.api.application_autoscaling import common, tracking
 from roadstead.base import scope as base_scope
@@ -69,16 +69,11 @@ def _alarm(
     evaluation_periods: int,
 ) -> alarms.MetricAlarm:
     action = scaling_names.alarm_action(scope, policy)
-    metric = _metric(policy.tracking, identity)
     return alarms.MetricAlarm(
         name=alarm_name,
         created_at=now,
         spec=alarms.AlarmSpec(
-            namespace=metric.namespace,
-            metric_name=metric.metric_name,
-            dimensions=metric.dimensions,
-            statistic=metric.statistic,
-            unit=metric.unit,
+            **_watched(policy.tracking, identity),
             period_seconds=_period_seconds(policy),
             evaluation_periods=evaluation_periods,
             threshold=threshold,
@@ -90,6 +85,20 @@ def _alarm(
         spec_updated_at=now,
         observed=alarms.AlarmObserved(state_updated_at=now, state_transitioned_at=now),
     )
+
+
+def _watched(configuration: scaling.TargetTracking, identity: common.Identity) -> dict[str, Any]:
+    """The fields of the alarm's spec that say what it watches."""
+    if configuration.metrics:
+        return {"metrics": configuration.metrics}
+    metric = _metric(configuration, identity)
+    return {
+        "namespace": metric.namespace,
+        "metric_name": metric.metric_name,
+        "dimensions": metric.dimensions,
+        "statistic": metric.statistic,
+        "unit": metric.unit,
+    }
 
 
 def _metric(configuration: scaling.TargetTracking, identity: common.Identity) -> scaling.CustomizedMetric:

@@ -44,14 +44,14 @@ def operations(scale_in_datapoints: int | None = None) -> tuple[operation.Operat
                 f"{_TRACKING}.PredefinedMetricSpecification",
                 *(
                     f"{_TRACKING}.CustomizedMetricSpecification.{member}"
-                    for member in ("MetricName", "Namespace", "Dimensions", "Statistic", "Unit")
+                    for member in ("MetricName", "Namespace", "Dimensions", "Statistic", "Unit", "Metrics")
                 ),
                 f"{_TRACKING}.ScaleOutCooldown",
                 f"{_TRACKING}.ScaleInCooldown",
                 f"{_TRACKING}.DisableScaleIn",
                 "StepScalingPolicyConfiguration",
             ),
-            f"{only_ecs} StepScaling; TargetTrackingScaling on one metric. --scale-in-datapoints shortens low alarms.",
+            f"{only_ecs} StepScaling and TargetTrackingScaling. --scale-in-datapoints shortens low alarms.",
         ),
         _operation("DeleteScalingPolicy", policies.delete_scaling_policy, (*_IDENTITY, "PolicyName"), only_ecs),
         _operation(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from roadstead.api.application_autoscaling import common
+from roadstead.api.application_autoscaling import common, metric_math
 from roadstead.base import errors
 from roadstead.model import scaling, services
 
@@ -40,6 +40,8 @@ def configuration(
         )
     if predefined is not None:
         metric = scaling.TargetTracking(target_value=1.0, predefined_metric=_predefined(predefined, identity))
+    elif customized is not None and customized.Metrics:
+        metric = scaling.TargetTracking(target_value=1.0, metrics=metric_math.queries_of(customized))
     elif customized is not None:
         metric = scaling.TargetTracking(target_value=1.0, customized_metric=_customized(customized))
     elif before is not None:
@@ -122,26 +124,36 @@ def _customized(wanted: Any) -> scaling.CustomizedMetric:
 
 def same_metric(one: scaling.TargetTracking, other: scaling.TargetTracking) -> bool:
     """Whether two policies track the same metric."""
-    return (one.predefined_metric, one.customized_metric) == (other.predefined_metric, other.customized_metric)
+    return (one.predefined_metric, one.customized_metric, one.metrics) == (
+        other.predefined_metric,
+        other.customized_metric,
+        other.metrics,
+    )
 
 
 def present(tracking: scaling.TargetTracking) -> dict[str, Any]:
     """As DescribeScalingPolicies shows it; members that were left to their defaults with those."""
     predefined = tracking.predefined_metric
-    customized = tracking.customized_metric
     return common.given(
         TargetValue=tracking.target_value,
         PredefinedMetricSpecification={"PredefinedMetricType": predefined} if predefined is not None else None,
-        CustomizedMetricSpecification=None
-        if customized is None
-        else common.given(
-            MetricName=customized.metric_name,
-            Namespace=customized.namespace,
-            Dimensions=[{"Name": name, "Value": value} for name, value in customized.dimensions],
-            Statistic=customized.statistic,
-            Unit=customized.unit,
-        ),
+        CustomizedMetricSpecification=_present_customized(tracking),
         ScaleOutCooldown=tracking.scale_out_cooldown_seconds,
         ScaleInCooldown=tracking.scale_in_cooldown_seconds,
         DisableScaleIn=tracking.disable_scale_in,
+    )
+
+
+def _present_customized(tracking: scaling.TargetTracking) -> dict[str, Any] | None:
+    if tracking.metrics:
+        return {"Metrics": [metric_math.present(query) for query in tracking.metrics]}
+    customized = tracking.customized_metric
+    if customized is None:
+        return None
+    return common.given(
+        MetricName=customized.metric_name,
+        Namespace=customized.namespace,
+        Dimensions=[{"Name": name, "Value": value} for name, value in customized.dimensions],
+        Statistic=customized.statistic,
+        Unit=customized.unit,
     )

@@ -165,12 +165,9 @@ def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reas
     if left:
         states.append(service_scaling.cooldown(left))
     tracking = policy.tracking
-    metric = tracking.predefined_metric or (
-        tracking.customized_metric.metric_name if tracking.customized_metric else ""
-    )
     return reasons.Reason(
         code="POLICY",
-        text=f"policy {policy.policy_name}: {metric} at {tracking.target_value:g}",
+        text=f"policy {policy.policy_name}: {tracking.metric_name} at {tracking.target_value:g}",
         counts={"target": tracking.target_value},
         reasons=tuple(states),
     )
