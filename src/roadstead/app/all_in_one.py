@@ -85,7 +85,9 @@ class Supervisor:
                 return
             if time.monotonic() - started_at >= STEADY_SECONDS:
                 pause_seconds = RESTART_SECONDS_FIRST
-            text = f"The agent ended ({_status_words(status)}); it is started again in {pause_seconds:g} s"
+            last = said.rpartition("\n")[2]
+            words = f"{_status_words(status)}: {last}" if last else _status_words(status)
+            text = f"The agent ended ({words}); it is started again in {pause_seconds:g} s"
             logger.warning("%s\n%s", text, said)
             self._tell(events.Event(kind="agent ended", text=text, facts={"status": str(status), "said": said}))
             await asyncio.sleep(pause_seconds)

@@ -9,6 +9,7 @@ there. Monitors and engines are spawned from this thread, for a child inherits i
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import TypeVar
 
 from roadstead.agent.oci import paths as oci_paths
 from roadstead.agent.oci import syscalls
+from roadstead.base import errors
 
 Result = TypeVar("Result")
 
@@ -70,7 +72,16 @@ def _enter(path: str, unmount: str | None) -> None:
 
 def _detach(unmount: str | None) -> int:
     syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+    try:
+        syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+    except OSError as problem:
+        if problem.errno != errno.EINVAL:
+            raise
+        raise errors.HostProblem(
+            "containers can't be run below this root directory",
+            "it is not a mount point, as in a plain chroot",
+            "Bind the directory to itself before entering it: mount --bind DIR DIR && chroot DIR.",
+        ) from problem
     _hide(unmount)
     return threading.get_native_id()
 
