@@ -213,7 +213,7 @@ class Installation:
         return json.loads(self.output(*arguments, "--json"))
 
     def containers(self) -> dict[str, tuple[int, int]]:
-        """Real containers that run now, by their id: process and its birth. One that was made but not let go is none."""
+        """Real containers that run now, by their id: process and birth. One made but not yet let go is none."""
         found = {}
         paths = oci_paths.Paths(self.data_dir / "agent")
         for path in paths.containers.glob("*/state.json"):

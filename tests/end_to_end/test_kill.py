@@ -82,6 +82,7 @@ def test_a_server_killed_in_a_storm_of_writes_loses_and_doubles_nothing(real: in
         installations.eventually(lambda: is_converged(real, ecs), CONVERGED_SECONDS_MAX)  # noqa: B023
         after = real.containers()
         assert before.items() <= after.items(), "every container that ran is adopted, none was started anew"
+    print(f"acknowledged: {len(kept.tasks)} tasks, {len(kept.services)} services, {len(kept.definitions)} revisions")
     assert len(kept.tasks) >= len(MODES) and kept.definitions and kept.services and kept.data
     installations.eventually(lambda: settled(real, kept), CONVERGED_SECONDS_MAX)
     check_acknowledged(real, kept, began)
