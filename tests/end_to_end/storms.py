@@ -12,8 +12,11 @@ from tests.end_to_end import installations
 
 METRIC_SPACE = "Storm"
 SERVICES_MAX = 3
-TASKS_MAX = 12
+TASKS_MAX = 15
 """Of one storm: real containers."""
+TASK_PAUSE_SECONDS = 0.04
+SERVICE_PAUSE_SECONDS = 0.2
+"""So that neither is through before the kill."""
 GONE = (botocore.exceptions.HTTPClientError, botocore.exceptions.EndpointConnectionError)
 """How a client tells that the server was killed."""
 
@@ -64,9 +67,9 @@ class Storm:
         except BaseException as problem:
             self.problems.append(problem)
 
-    def _numbers(self, count_max: int) -> Iterator[int]:
+    def _numbers(self, count_max: int, pause_seconds: float = 0.0) -> Iterator[int]:
         for number in itertools.count():
-            if number >= count_max or self._is_over.is_set():
+            if number >= count_max or self._is_over.wait(pause_seconds):
                 return
             yield number
 
@@ -81,7 +84,7 @@ class Storm:
 
     def _services(self) -> None:
         ecs = self._one.client("ecs")
-        for number in self._numbers(SERVICES_MAX):
+        for number in self._numbers(SERVICES_MAX, SERVICE_PAUSE_SECONDS):
             made = ecs.create_service(
                 serviceName=f"storm-{self._round}-{number}", **self._placed(), desiredCount=number % 3
             )
@@ -89,7 +92,7 @@ class Storm:
 
     def _tasks(self) -> None:
         ecs = self._one.client("ecs")
-        for _ in self._numbers(TASKS_MAX):
+        for _ in self._numbers(TASKS_MAX, TASK_PAUSE_SECONDS):
             made = ecs.run_task(**self._placed(), count=1)
             assert not made["failures"], made["failures"]
             self._kept.tasks += [task["taskArn"] for task in made["tasks"]]

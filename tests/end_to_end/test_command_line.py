@@ -64,6 +64,7 @@ def test_every_verb_is_there_and_teaches() -> None:
 # ------------------------------------------------------------------------------------------ no root
 
 
+@pytest.mark.slow
 def test_a_user_without_rights_runs_the_whole_flow_with_stand_ins() -> None:
     with conftest.installed(runtime="simulated", as_nobody=True) as one:
         if os.geteuid() == 0:
@@ -89,6 +90,7 @@ def test_a_user_without_rights_runs_the_whole_flow_with_stand_ins() -> None:
         assert one.json("down") == {"stopped": False, "removed": False}
 
 
+@pytest.mark.slow
 def test_exit_codes_tell_scripts_what_happened(simulated: installations.Installation, tmp_path: pathlib.Path) -> None:
     one = simulated
 
@@ -124,6 +126,7 @@ def test_exit_codes_tell_scripts_what_happened(simulated: installations.Installa
     assert "does not answer" in ends(4, "status", ROADSTEAD_DATA_DIR=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_an_ambiguous_beginning_of_an_id_is_wrong_usage(simulated: installations.Installation) -> None:
     ecs = simulated.client("ecs")
     storms.define(ecs, "host")
@@ -139,6 +142,7 @@ def test_an_ambiguous_beginning_of_an_id_is_wrong_usage(simulated: installations
     assert all(any(one.startswith(short) for one in ids) for short in shown)
 
 
+@pytest.mark.slow
 def test_env_is_for_bash_and_the_aws_cli(simulated: installations.Installation) -> None:
     script = 'eval "$(roadstead env)"; env | grep ^AWS_; aws sts get-caller-identity --query Arn --output text'
     done = subprocess.run(
@@ -186,6 +190,7 @@ def on_terminal(one: installations.Installation, *arguments: str, columns: int =
     return received.decode()
 
 
+@pytest.mark.slow
 def test_colour_only_adds_and_ids_are_never_cut(simulated: installations.Installation) -> None:
     ecs = simulated.client("ecs")
     storms.define(ecs, "awsvpc")

@@ -21,6 +21,8 @@ import pytest
 from botocore import auth as botocore_auth
 from tests.end_to_end import callers, conftest, installations
 
+pytestmark = pytest.mark.slow
+
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 FUZZ_REQUESTS = 600
 FUZZ_SECONDS_MAX = 15.0
