@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import os
 import pathlib
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,8 @@ ROWS_PER_STATEMENT_MAX = 256
 """Rows that one INSERT carries; a larger group takes several in one transaction."""
 WAL_PAGES_BEFORE_CHECKPOINT = 1000
 """SQLite copies the log into the file when it has this many pages of 4 KiB: few enough to take some milliseconds."""
+LOG_BYTES = (WAL_PAGES_BEFORE_CHECKPOINT + 200) * (4096 + 24)
+"""The log's length from the start: what it has when it is copied, and a group beyond."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -84,6 +87,25 @@ class SqliteJournal:
             database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         newest = database.execute("SELECT max(id) FROM records").fetchone()[0]
         self._next_id = itertools.count((newest or 0) + 1)
+        self._lengthen_log()
+
+    def _lengthen_log(self) -> None:
+        """Give the log its length before it is needed.
+
+        To sync what made a file longer takes a commit of the file system's own journal, ten times and more as long as
+        to sync what was written into blocks that it has; SQLite writes its log over and over, so only at first does it
+        grow. What lies behind the log's end SQLite doesn't read: neither checksum nor salt fit.
+        """
+        log = os.open(f"{self.path}-wal", os.O_WRONLY | os.O_CLOEXEC)  # SQLite's locks are on other files
+        try:
+            size = os.fstat(log).st_size
+            if size < LOG_BYTES:
+                os.pwrite(log, bytes(LOG_BYTES - size), size)
+                os.fdatasync(log)
+        except OSError:
+            pass  # a disk that is nearly full: it goes on at the slower pace
+        finally:
+            os.close(log)
 
     def _remember(self, number: int, kind: str, key: str) -> None:
         keys = self._ids.setdefault(kind, {})
