@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 
@@ -28,6 +29,7 @@ def run(out: output.Output) -> None:
     busybox = shutil.which("busybox")
     if busybox is None:
         raise failures.Failure("busybox is missing; the example is made of it", "Run: apt-get install busybox-static")
+    signal.signal(signal.SIGTERM, _end)  # what was made is removed then as well
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -49,6 +51,10 @@ def run(out: output.Output) -> None:
     out.line(f"seen: {tale.summary(tale.ended_at)}; all removed after {time.monotonic() - began:.0f} s")
 
 
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def _watch(on: context.Context, burn: load.Load, say: Callable[[str], None]) -> story.Story:
     say(
         f"load: {burn.rate.requests_per_second:g} requests/s of {burn.rate.cpu_seconds_per_request * 1000:.0f} ms CPU; "
@@ -66,7 +72,9 @@ def _watch(on: context.Context, burn: load.Load, say: Callable[[str], None]) -> 
             late = tale.overdue(now)
             if late is not None:
                 raise failures.Failure(
-                    f"not seen within {late.limit_seconds:.0f} s: {late.says} ({picture.line(sight)})", late.hint
+                    f"not seen within {late.limit_seconds:.0f} s: {late.says} ({picture.line(sight)})",
+                    late.hint,
+                    failures.NOT_CONVERGED,
                 )
             sight = watch.look(on, stage.CLUSTER, stage.SERVICE)
             told = len(tale.seen)
