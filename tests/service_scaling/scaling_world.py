@@ -11,7 +11,7 @@ import pytest
 from roadstead.api import operation, registry
 from roadstead.base import errors, scope
 from roadstead.control import alarms as alarm_control
-from roadstead.control import controller, service_scaling
+from roadstead.control import controller, scheduled_scaling, service_scaling
 from roadstead.engine import stepper
 from roadstead.model import record, scaling, scaling_names, services, tables, tasks
 from roadstead.signals import metrics
@@ -34,7 +34,7 @@ PREFIXES = {
     "application-autoscaling": ("AnyScaleFrontendService", "1.1"),
     "cloudwatch": ("GraniteServiceVersion20100801", "1.0"),
 }
-CONTROLLERS = (alarm_control.CONTROLLER, service_scaling.CONTROLLER)
+CONTROLLERS = (alarm_control.CONTROLLER, service_scaling.CONTROLLER, scheduled_scaling.CONTROLLER)
 
 
 class World:
@@ -82,8 +82,8 @@ class World:
         subject.watch(self.stepper.note)
         self.stepper.start(self.now)
 
-    def restart(self) -> None:
-        """A new process at `self.now`: it knows the records, and no wake-ups."""
+    def restart(self, down_seconds: float = 0.0) -> None:
+        """A new process, after so much time without one: it knows the records, and no wake-ups."""
         fresh = store.Store(scope.Scope(), self._seed)
         fresh.signals.load(list(self.store.signals.dump()))
         draft = plan.Draft(fresh.view())
@@ -95,16 +95,13 @@ class World:
             *view.find(tables.SCALING_POLICIES, "by_namespace", "ecs"),
             *view.find(tables.SCALING_ACTIVITIES, "newest_first", "ecs"),
             *view.find(tables.ALARMS, "listing", "all"),
-            *self.more_records(view),
+            *view.find(tables.SCHEDULED_ACTIONS, "by_namespace", "ecs"),
         ):
             draft.put(one)
         fresh.commit(draft.plan(), self.now)
+        self.now += down_seconds
         self._begin(fresh)
         self.settle()
-
-    def more_records(self, view: store.StoreView) -> list[record.Record]:
-        """Other records that outlive a restart."""
-        return []
 
     def ask(self, name: str, **params: Any) -> dict[str, Any]:
         """An operation of Application Auto Scaling on the service; its output."""

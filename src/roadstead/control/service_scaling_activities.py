@@ -52,6 +52,30 @@ def record_change(
     )
 
 
+def record_bounds(
+    draft: plan.Draft,
+    target: scaling.ScalableTarget,
+    cause: str,
+    bounds: str,
+    problem: str | None,
+    now: float,
+) -> None:
+    """That a scheduled action set the target's bounds (`min capacity to 1 and max capacity to 5`), or why it did not.
+
+    Such an activity has no end time (behaviour.md 1.7).
+    """
+    _put(
+        draft,
+        target,
+        now,
+        status="Successful" if problem is None else "Failed",
+        description=f"Setting {bounds}",
+        cause=cause,
+        status_message=f"Successfully set {bounds}" if problem is None else problem,
+        numbers=scaling.ScalingNumbers(min_capacity=target.min_capacity, max_capacity=target.max_capacity),
+    )
+
+
 def record_refusal(draft: plan.Draft, target: scaling.ScalableTarget, refused: formula.Refused, now: float) -> None:
     """A not-scaled activity; none where the policy's newest activity already says the same of the same alarm."""
     cause = alarm_cause(refused.alarm, refused.policy, refused.state)
@@ -79,7 +103,7 @@ def record_refusal(draft: plan.Draft, target: scaling.ScalableTarget, refused: f
 def newest_change(view: views.View, key: str) -> scaling.ScalingActivity | None:
     """The target's newest activity that changed its capacity; None where none of the newest did."""
     for _, one in view.page(tables.SCALING_ACTIVITIES, "newest_first", (key,), None, ACTIVITIES_LOOKED_AT_MAX):
-        if not one.not_scaled:
+        if one.to_count is not None:
             return one
     return None
 
@@ -149,7 +173,7 @@ def _put(
     target: scaling.ScalableTarget,
     now: float,
     *,
-    status: Literal["InProgress", "Failed"],
+    status: Literal["InProgress", "Successful", "Failed"],
     description: str,
     cause: str,
     numbers: scaling.ScalingNumbers,

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from roadstead.control import alarms, controller, instances, retention, service_scaling, services, tasks
+from roadstead.control import (
+    alarms,
+    controller,
+    instances,
+    retention,
+    scheduled_scaling,
+    service_scaling,
+    services,
+    tasks,
+)
 
 
 def all_controllers() -> tuple[controller.Controller, ...]:
@@ -13,5 +22,6 @@ def all_controllers() -> tuple[controller.Controller, ...]:
         instances.CONTROLLER,
         alarms.CONTROLLER,
         service_scaling.CONTROLLER,
+        scheduled_scaling.CONTROLLER,
         retention.CONTROLLER,
     )

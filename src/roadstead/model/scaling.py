@@ -1,4 +1,4 @@
-"""Application Auto Scaling: targets, policies, activities (behaviour.md 1.1-1.4, 1.7)."""
+"""Application Auto Scaling: targets, policies, activities (behaviour.md 1.1-1.5, 1.7)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class ScalableTarget(record.Record, frozen=True, kw_only=True):
     suspended: SuspendedState = SuspendedState()
     tags: tuple[record.Tag, ...] = ()
     enforce_bounds_at: float | None = None
-    """Set by RegisterScalableTarget: bounds are to be enforced; cleared by `control.service_scaling` when done."""
+    """Set by RegisterScalableTarget and by scheduled actions: bounds are to be enforced; cleared by
+    `control.service_scaling` when done."""
+    scheduled_resumed_at: float | None = None
+    """When scheduled scaling was last no longer suspended: what was due until then is skipped for good."""
 
     @property
     def key(self) -> str:
@@ -148,6 +151,40 @@ class ScalingPolicy(record.Record, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         return f"{self.target_key}|{self.policy_name}"
+
+
+class ScheduledAction(record.Record, frozen=True, kw_only=True):
+    """New bounds for a scalable target at times (behaviour.md 1.5). Written by the API, but for `last_due_at`."""
+
+    namespace: str
+    resource_id: str
+    dimension: str
+    action_name: str
+    action_id: str
+    """The UUID in the action's ARN."""
+    created_at: float
+    schedule: str
+    """`at(…)`, `rate(…)` or `cron(…)`: checked."""
+    timezone: str | None = None
+    """IANA name, for `at` and `cron`; None: UTC."""
+    start_at: float | None = None
+    end_at: float | None = None
+    min_capacity: int | None = None
+    max_capacity: int | None = None
+    anchor_at: float
+    """When the count of a `rate` without `start_at` begins."""
+    effective_at: float
+    """When it was last put: only what is due later is run."""
+    last_due_at: float | None = None
+    """The newest time at which it was due and was run, or failed; `control.scheduled_scaling` writes it."""
+
+    @property
+    def target_key(self) -> str:
+        return target_key(self.namespace, self.resource_id, self.dimension)
+
+    @property
+    def key(self) -> str:
+        return f"{self.target_key}|{self.action_name}"
 
 
 class NotScaledReason(record.Value, frozen=True, kw_only=True):

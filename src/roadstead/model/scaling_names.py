@@ -33,6 +33,14 @@ def policy_arn(scope: base_scope.Scope, policy: scaling.ScalingPolicy) -> str:
     return scope.arn("autoscaling", f"scalingPolicy:{policy.policy_id}:{resource}:policyName/{policy.policy_name}")
 
 
+def scheduled_action_arn(scope: base_scope.Scope, action: scaling.ScheduledAction) -> str:
+    """`arn:aws:autoscaling:region:account:scheduledAction:<uuid>:resource/ecs/…:scheduledActionName/<name>`."""
+    resource = f"resource/{action.namespace}/{action.resource_id}"
+    return scope.arn(
+        "autoscaling", f"scheduledAction:{action.action_id}:{resource}:scheduledActionName/{action.action_name}"
+    )
+
+
 def policy_id_of(action: str) -> str | None:
     """The UUID in a scaling policy's ARN; None where the text is none."""
     _, found, rest = action.partition(":scalingPolicy:")

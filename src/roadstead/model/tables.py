@@ -293,7 +293,11 @@ SERVICE_EVENTS = Table(
 SCALABLE_TARGETS = Table(
     "scalable_targets",
     scaling.ScalableTarget,
-    indexes={"by_namespace": Index(lambda one: ((one.namespace,),))},
+    indexes={
+        "by_namespace": Index(lambda one: ((one.namespace,),)),
+        # (last part of its ARN,) → the target
+        "by_id": Index(lambda one: ((one.target_id,),)),
+    },
 )
 
 SCALING_POLICIES = Table(
@@ -306,6 +310,15 @@ SCALING_POLICIES = Table(
         "by_id": Index(lambda one: ((one.policy_id,),)),
         # (alarm name,) → the policy that owns it
         "by_alarm": Index(lambda one: tuple((name,) for name in (one.alarm_high, one.alarm_low) if name)),
+    },
+)
+
+SCHEDULED_ACTIONS = Table(
+    "scheduled_actions",
+    scaling.ScheduledAction,
+    indexes={
+        "by_namespace": Index(lambda one: ((one.namespace,),)),
+        "by_target": Index(lambda one: ((one.target_key,),)),
     },
 )
 
@@ -370,6 +383,7 @@ ALL: tuple[Table[Any], ...] = (
     SERVICE_EVENTS,
     SCALABLE_TARGETS,
     SCALING_POLICIES,
+    SCHEDULED_ACTIONS,
     SCALING_ACTIVITIES,
     ALARMS,
     ALARM_HISTORY,

@@ -6,10 +6,12 @@ import functools
 from collections.abc import Callable
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import activities, policies, targets
+from roadstead.api.application_autoscaling import activities, policies, scheduled, tags, targets
 from roadstead.state import view as views
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+_PAGING = ("MaxResults", "NextToken")
+_ONLY_ECS = "ECS services only (ecs:service:DesiredCount)."
 _TRACKING = "TargetTrackingScalingPolicyConfiguration"
 
 
@@ -18,21 +20,37 @@ def operations(scale_in_datapoints: int | None = None) -> tuple[operation.Operat
     if scale_in_datapoints is not None and scale_in_datapoints < 1:
         raise ValueError("scale_in_datapoints must be at least 1")
     put = functools.partial(policies.put_scaling_policy, scale_in_datapoints=scale_in_datapoints)
-    only_ecs = "ECS services only (ecs:service:DesiredCount)."
-    paging = ("MaxResults", "NextToken")
+    return (*_of_targets(), *_of_policies(put), *_of_scheduled_actions())
+
+
+def _of_targets() -> tuple[operation.Operation, ...]:
+    """Targets, their tags and their activities."""
     return (
         _operation(
             "RegisterScalableTarget",
             targets.register_scalable_target,
             (*_IDENTITY, "MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState", "Tags"),
-            f"{only_ecs} As on AWS, ECS targets always have the service-linked role, whatever RoleARN says.",
+            f"{_ONLY_ECS} As on AWS, ECS targets always have the service-linked role, whatever RoleARN says.",
         ),
-        _operation("DeregisterScalableTarget", targets.deregister_scalable_target, _IDENTITY, only_ecs),
+        _operation("DeregisterScalableTarget", targets.deregister_scalable_target, _IDENTITY, _ONLY_ECS),
         _operation(
             "DescribeScalableTargets",
             targets.describe_scalable_targets,
-            ("ServiceNamespace", "ResourceIds", "ScalableDimension", *paging),
+            ("ServiceNamespace", "ResourceIds", "ScalableDimension", *_PAGING),
         ),
+        _operation("TagResource", tags.tag_resource, ("ResourceARN", "Tags")),
+        _operation("UntagResource", tags.untag_resource, ("ResourceARN", "TagKeys")),
+        _operation("ListTagsForResource", tags.list_tags_for_resource, ("ResourceARN",)),
+        _operation(
+            "DescribeScalingActivities",
+            activities.describe_scaling_activities,
+            (*_IDENTITY, "IncludeNotScaledActivities", *_PAGING),
+        ),
+    )
+
+
+def _of_policies(put: Callable[[operation.Call, views.View], operation.Reply]) -> tuple[operation.Operation, ...]:
+    return (
         _operation(
             "PutScalingPolicy",
             put,
@@ -51,18 +69,41 @@ def operations(scale_in_datapoints: int | None = None) -> tuple[operation.Operat
                 f"{_TRACKING}.DisableScaleIn",
                 "StepScalingPolicyConfiguration",
             ),
-            f"{only_ecs} StepScaling and TargetTrackingScaling. --scale-in-datapoints shortens low alarms.",
+            f"{_ONLY_ECS} StepScaling and TargetTrackingScaling. --scale-in-datapoints shortens low alarms.",
         ),
-        _operation("DeleteScalingPolicy", policies.delete_scaling_policy, (*_IDENTITY, "PolicyName"), only_ecs),
+        _operation("DeleteScalingPolicy", policies.delete_scaling_policy, (*_IDENTITY, "PolicyName"), _ONLY_ECS),
         _operation(
             "DescribeScalingPolicies",
             policies.describe_scaling_policies,
-            (*_IDENTITY, "PolicyNames", *paging),
+            (*_IDENTITY, "PolicyNames", *_PAGING),
+        ),
+    )
+
+
+def _of_scheduled_actions() -> tuple[operation.Operation, ...]:
+    return (
+        _operation(
+            "PutScheduledAction",
+            scheduled.put_scheduled_action,
+            (
+                *_IDENTITY,
+                "ScheduledActionName",
+                "Schedule",
+                "Timezone",
+                "StartTime",
+                "EndTime",
+                "ScalableTargetAction",
+            ),
+            f"{_ONLY_ECS} What was missed while the server was down is made up for at its start: each action's newest "
+            "time, in order. Days of the week count from 1 = SUN, as in EventBridge.",
         ),
         _operation(
-            "DescribeScalingActivities",
-            activities.describe_scaling_activities,
-            (*_IDENTITY, "IncludeNotScaledActivities", *paging),
+            "DeleteScheduledAction", scheduled.delete_scheduled_action, (*_IDENTITY, "ScheduledActionName"), _ONLY_ECS
+        ),
+        _operation(
+            "DescribeScheduledActions",
+            scheduled.describe_scheduled_actions,
+            (*_IDENTITY, "ScheduledActionNames", *_PAGING),
         ),
     )
 

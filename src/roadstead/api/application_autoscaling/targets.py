@@ -26,14 +26,17 @@ def register_scalable_target(call: operation.Call, view: views.View) -> operatio
     if found is None:
         target = _new_target(call, view, wanted)
     else:
-        if params.Tags and tuple(_tags(params.Tags)) != found.tags:
+        if params.Tags and tuple(tags_of(params.Tags)) != found.tags:
             raise common.invalid("Tags can only be given when a scalable target is registered for the first time.")
+        suspended = _suspended(params.SuspendedState, found.suspended)
+        resumed = found.suspended.scheduled_scaling and not suspended.scheduled_scaling
         target = msgspec.structs.replace(
             found,
             min_capacity=found.min_capacity if params.MinCapacity is None else params.MinCapacity,
             max_capacity=found.max_capacity if params.MaxCapacity is None else params.MaxCapacity,
-            suspended=_suspended(params.SuspendedState, found.suspended),
+            suspended=suspended,
             enforce_bounds_at=call.now,
+            scheduled_resumed_at=call.now if resumed else found.scheduled_resumed_at,
         )
     if target.min_capacity < 0:
         raise common.invalid("Minimum capacity can not be less than 0.")
@@ -61,7 +64,7 @@ def _new_target(call: operation.Call, view: views.View, wanted: common.Identity)
         max_capacity=params.MaxCapacity,
         role_arn=_role_arn(view),
         suspended=_suspended(params.SuspendedState, scaling.SuspendedState()),
-        tags=tuple(_tags(params.Tags or {})),
+        tags=tuple(tags_of(params.Tags or {})),
         enforce_bounds_at=call.now,
     )
 
@@ -72,7 +75,7 @@ def _role_arn(view: views.View) -> str:
     return f"arn:aws:iam::{view.scope.account}:role/aws-service-role/{name}"
 
 
-def _tags(wanted: dict[str, str]) -> list[record.Tag]:
+def tags_of(wanted: dict[str, str]) -> list[record.Tag]:
     if len(wanted) > TAGS_MAX:
         raise common.invalid(f"At most {TAGS_MAX} tags can be given.")
     if any(key.lower().startswith("aws:") for key in wanted):
@@ -93,11 +96,13 @@ def _suspended(wanted: Any, before: scaling.SuspendedState) -> scaling.Suspended
 
 
 def deregister_scalable_target(call: operation.Call, view: views.View) -> operation.Reply:
-    """DeregisterScalableTarget: the target goes, with its policies and their alarms; the desired count stays."""
+    """DeregisterScalableTarget: the target goes, with its policies, their alarms and its schedule; the count stays."""
     target = common.find_target(view, common.identity(call.params))
     draft = plan.Draft(view)
     for policy in list(view.find(tables.SCALING_POLICIES, "by_target", target.key)):
         remove_policy(draft, policy, call.now)
+    for action in list(view.find(tables.SCHEDULED_ACTIONS, "by_target", target.key)):
+        draft.remove(action)
     draft.remove(target)
     return operation.Reply(plan=draft.plan())
 
