@@ -14,7 +14,9 @@ evaluation that was missed while nothing ran is made up for once, at the start, 
 
 from __future__ import annotations
 
+import decimal
 import fractions
+import functools
 import math
 import zlib
 from collections.abc import Iterable, Sequence
@@ -42,6 +44,8 @@ EVALUATIONS_PER_SECOND = 2000
 """Where there are more alarms than this by half, their evaluations are spread, at this rate."""
 SPREAD_SHARE_MAX = 0.25
 """Over which share of the evaluation interval they are spread at most."""
+_EXACT = decimal.Context(prec=700, traps=[decimal.Inexact])
+"""Adds what doubles are written as without rounding: they have at most 308 digits before the point, 341 behind it."""
 
 
 def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
@@ -90,6 +94,13 @@ def rule_of(spec: alarms.AlarmSpec) -> alarm_evaluation.Rule:
     )
 
 
+def _metric(spec: alarms.AlarmSpec) -> metrics.Metric:
+    """The one metric that it watches."""
+    assert spec.namespace is not None, "an alarm without metric math has a metric"
+    assert spec.metric_name is not None, "an alarm without metric math has a metric"
+    return metrics.Metric(spec.namespace, spec.metric_name, spec.dimensions)
+
+
 class _Look:
     """One evaluation: what was read, and the verdict."""
 
@@ -101,23 +112,10 @@ class _Look:
         self.span = alarm_evaluation.window(self.rule, now)
         self.statistic = None if spec.metrics else spec.extended_statistic or spec.statistic or "Average"
         if self.statistic is None:
-            figures = alarm_math.read(view.signals, spec.metrics, self.span, now)
+            points = alarm_evaluation.datapoints(self.span, alarm_math.read(view.signals, spec.metrics, self.span, now))
         else:
-            figures = self._read(view, self.statistic)
-        points = alarm_evaluation.datapoints(self.span, figures)
+            points = view.signals.window(_metric(spec), spec.unit, self.statistic, self.span, now)
         self.verdict = alarm_evaluation.evaluate(self.rule, points, alarm.observed.state)
-
-    def _read(self, view: views.View, statistic: str) -> list[tuple[float, float, float]]:
-        """(period start, value, sample count) of the one metric."""
-        spec, span = self.spec, self.span
-        assert spec.namespace is not None, "an alarm without metric math has a metric"
-        assert spec.metric_name is not None, "an alarm without metric math has a metric"
-        metric = metrics.Metric(spec.namespace, spec.metric_name, spec.dimensions)
-        wanted = (statistic, "SampleCount")
-        read = view.signals.statistics(metric, spec.unit, span.start, span.end, spec.period_seconds, wanted, self.now)
-        return [
-            (one.timestamp, one.values[statistic], one.values["SampleCount"]) for one in read if statistic in one.values
-        ]
 
     @property
     def newest(self) -> alarm_evaluation.Datapoint | None:
@@ -162,8 +160,9 @@ def _window(values: Sequence[float]) -> alarms.WindowValues | None:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return None
-    mean = sum((fractions.Fraction(repr(value)) for value in finite), fractions.Fraction()) / len(finite)
-    return alarms.WindowValues(average=float(mean), minimum=min(finite), maximum=max(finite))
+    total = functools.reduce(_EXACT.add, map(decimal.Decimal, map(repr, finite)))
+    mean = float(fractions.Fraction(total) / len(finite))
+    return alarms.WindowValues(average=mean, minimum=min(finite), maximum=max(finite))
 
 
 def _interval(spec: alarms.AlarmSpec) -> int:

@@ -7,7 +7,8 @@ to `evaluate` with the alarm's present state. Words for the outcome are in `alar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, assert_never
 
 import msgspec
@@ -63,12 +64,34 @@ class Datapoint(msgspec.Struct, frozen=True, gc=False):
     sample_count: float = 1.0
 
 
-class Window(msgspec.Struct, frozen=True):
-    """The periods to read: from `start` (inclusive) to `end` (exclusive), `starts` newest first."""
+class Window(msgspec.Struct, frozen=True, gc=False):
+    """The `count` periods that end at `end` (exclusive), to be read from `start` on (inclusive)."""
 
     start: float
     end: float
-    starts: tuple[float, ...]
+    period_seconds: int
+    count: int
+
+    @property
+    def range(self) -> range:
+        """Where each period starts, newest first."""
+        end, period = int(self.end), self.period_seconds
+        return range(end - period, end - period * self.count - 1, -period)
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """Where each period starts, newest first."""
+        return tuple(map(float, self.range))
+
+    @property
+    def reach_seconds(self) -> int:
+        """From where its oldest period starts to its end."""
+        return self.period_seconds * self.count
+
+    @property
+    def is_clipped(self) -> bool:
+        """Whether its oldest periods are too old to be read."""
+        return self.start > self.end - self.reach_seconds
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,19 +113,17 @@ def treatment(treat_missing: Missing, namespace: str | None) -> Missing:
     return "ignore" if namespace == IGNORES_MISSING else treat_missing
 
 
+_BREACHES: dict[Comparison, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
+
+
 def breaches(comparison: Comparison, value: float, threshold: float) -> bool:
     """Whether a value (the left operand) is on the alarm's side of the threshold."""
-    match comparison:
-        case "GreaterThanOrEqualToThreshold":
-            return value >= threshold
-        case "GreaterThanThreshold":
-            return value > threshold
-        case "LessThanThreshold":
-            return value < threshold
-        case "LessThanOrEqualToThreshold":
-            return value <= threshold
-        case _:
-            assert_never(comparison)
+    return _BREACHES[comparison](value, threshold)
 
 
 def evaluate(rule: Rule, points: Sequence[Datapoint | None], state: State) -> Evaluation:
@@ -115,7 +136,8 @@ def evaluate(rule: Rule, points: Sequence[Datapoint | None], state: State) -> Ev
     periods, needed = rule.evaluation_periods, rule.needed
     reals = [point for point in looked_at if point is not None]
     used = tuple(reals[:periods])
-    breaching = sum(breaches(rule.comparison, point.value, rule.threshold) for point in used)
+    is_breaching, threshold = _BREACHES[rule.comparison], rule.threshold
+    breaching = sum([is_breaching(point.value, threshold) for point in used])
     missing = periods - len(used)
     if _has_few_samples(rule, reals):
         return Evaluation(state=state, used=used, breaching=breaching, filled=0, kept_because="few_samples")
@@ -185,12 +207,11 @@ def window(rule: Rule, now: float) -> Window:
     is_fine = period < retention.MINUTE
     slide = period if is_fine else evaluation_interval(period, rule.evaluation_periods)
     end = math.floor(now / slide) * slide
-    starts = tuple(float(end - period * age) for age in range(1, rule.looked_at + 1))
-    start = starts[-1]
-    if is_fine:
-        # Finer data live for three hours; a read from further back would have no data points at all (2.4).
-        start = next(each for each in reversed(starts) if now - each <= retention.GRAINS[0].keep_seconds)
-    return Window(start=start, end=float(end), starts=starts)
+    count = rule.looked_at
+    start = end - period * count
+    while is_fine and now - start > retention.GRAINS[0].keep_seconds:
+        start += period  # finer data live for three hours; a read from further back would have no data points (2.4)
+    return Window(float(start), float(end), period, count)
 
 
 def datapoints(span: Window, read: Iterable[tuple[float, float, float]]) -> tuple[Datapoint | None, ...]:

@@ -19,7 +19,16 @@ from typing import Protocol
 
 import msgspec
 
-from roadstead.signals import bins, listing, metrics, percentiles, retention, shelves
+from roadstead.signals import (
+    alarm_evaluation,
+    bins,
+    listing,
+    metrics,
+    percentiles,
+    recent,
+    retention,
+    shelves,
+)
 
 SERIES_MAX = 1_000_000
 """Series (metric and unit) that a store holds, unless told otherwise."""
@@ -51,6 +60,10 @@ class SeriesView(Protocol):
         now: float,
     ) -> list[Point]: ...
 
+    def window(
+        self, metric: metrics.Metric, unit: str | None, statistic: str, span: alarm_evaluation.Window, now: float
+    ) -> recent.Points: ...
+
     def units(self, metric: metrics.Metric) -> list[str]: ...
 
     def last_timestamp(self, metric: metrics.Metric) -> float | None: ...
@@ -81,15 +94,37 @@ class _Series:
 
 
 class _Owner:
-    """One metric: its series by unit, and its newest datum."""
+    """One metric: its series by unit, its newest datum, and what alarms have read of it lately."""
 
-    __slots__ = ("is_listed", "last", "metric", "units")
+    __slots__ = ("is_listed", "last", "metric", "recents", "units")
 
     def __init__(self, metric: metrics.Metric) -> None:
         self.metric = metric
         self.units: dict[str, _Series] = {}
         self.last = 0.0
         self.is_listed = False
+        self.recents: dict[tuple[str | None, str, int], recent.Recent] = {}
+
+    def forget(self, start: int, end: int) -> None:
+        """What lies in [start, end) has changed."""
+        for one in self.recents.values():
+            if start < one.frontier:
+                one.forget(start, end)
+
+    def keep(self, kind: tuple[str | None, str, int], now: float) -> recent.Recent:
+        """What is kept of a statistic (its unit, name and period); where there is no room, the longest unread goes."""
+        one = self.recents.get(kind)
+        if one is None:
+            if len(self.recents) >= recent.KINDS_MAX:
+                del self.recents[min(self.recents, key=lambda other: self.recents[other].read_at)]
+            one = self.recents[kind] = recent.Recent(kind[2])
+        one.read_at = now
+        return one
+
+    def let_go(self, unread_since: float) -> None:
+        """Let go what nobody has read since a moment."""
+        for kind in [kind for kind, one in self.recents.items() if one.read_at < unread_since]:
+            del self.recents[kind]
 
 
 class _Image(msgspec.Struct, frozen=True, array_like=True):
@@ -146,11 +181,14 @@ class SeriesStore:
         shelf = series.shelves[place] if series is not None else None
         if owner is not None and shelf is not None:
             key = int(timestamp)
-            samples = shelf.bins.get(key - key % shelf.grain.step_seconds)
+            key -= key % shelf.grain.step_seconds
+            samples = shelf.bins.get(key)
             values = datum.values
             if samples is not None and len(values) == 1 and not datum.counts:
                 samples.add(values[0], 1.0)
                 self._writes += 1
+                if owner.recents:
+                    owner.forget(key, key + 1)
                 if timestamp > owner.last or not owner.is_listed:
                     self._note_last(owner, timestamp)
                 return True
@@ -180,6 +218,8 @@ class SeriesStore:
         else:
             present.merge(fresh)
         self._writes += 1
+        if owner.recents:
+            owner.forget(key, key + 1)
         self._note_last(owner, datum.timestamp)
         return True
 
@@ -231,12 +271,16 @@ class SeriesStore:
         for place, shelf in enumerate(series.shelves):
             if shelf is None:
                 continue
-            if shelf.pack_oldest(now):
-                break
-            aged = shelf.take_expired(now)
-            if aged is not None:
+            block = shelf.pack_oldest(now)
+            if block is None:
+                expired = shelf.take_expired(now)
+                if expired is None:
+                    continue
+                block, aged = expired
                 self._hand_on(series, place + 1, aged)
-                break
+            series.owner.forget(block, block + shelf.grain.block_seconds)
+            break
+        series.owner.let_go(now - recent.UNREAD_SECONDS_MAX)
         self._writes += 1
         self._replan(series)
 
@@ -339,6 +383,38 @@ class SeriesStore:
                 points.append(Point(float(first + number * period_seconds), values))
         return points
 
+    def window(
+        self, metric: metrics.Metric, unit: str | None, statistic: str, span: alarm_evaluation.Window, now: float
+    ) -> recent.Points:
+        """What `statistics` gives of a statistic and its count of samples in each period of a window, newest first.
+
+        The same tuple as the last time where it is the same window and nothing in it has changed since. Raises
+        ValueError for a statistic that does not exist.
+        """
+        owner = self._owners.get(metric)
+        if owner is None:
+            return (None,) * span.count
+        if not recent.is_kept(span, now):
+            return self._window_afresh(metric, unit, statistic, span, now)
+        kept = owner.keep((unit, statistic, span.period_seconds), now)
+        found = kept.window(span)
+        if found is None:
+            kept.tidy(span)
+            first, names = kept.first_unknown(span), (statistic, "SampleCount")
+            read = self.statistics(metric, unit, first, span.end, span.period_seconds, names, now)
+            kept.learn(first, span.end, _datapoints_of(read, statistic))
+            found = kept.window(span)
+        assert found is not None, "what was just learnt is known"
+        return found
+
+    def _window_afresh(
+        self, metric: metrics.Metric, unit: str | None, statistic: str, span: alarm_evaluation.Window, now: float
+    ) -> recent.Points:
+        names = (statistic, "SampleCount")
+        read = self.statistics(metric, unit, span.start, span.end, span.period_seconds, names, now)
+        by_start = {point.timestamp: point for point in _datapoints_of(read, statistic)}
+        return tuple([by_start.get(start) for start in span.range])
+
     def list_metrics(
         self,
         *,
@@ -412,6 +488,15 @@ class SeriesStore:
             shelf.packed[block] = packed
         self._replan(series)
         self._note_last(owner, image.last)
+
+
+def _datapoints_of(read: Iterable[Point], statistic: str) -> list[alarm_evaluation.Datapoint]:
+    """One statistic of what `statistics` read, with its count of samples."""
+    return [
+        alarm_evaluation.Datapoint(point.timestamp, point.values[statistic], point.values["SampleCount"])
+        for point in read
+        if statistic in point.values
+    ]
 
 
 def _samples_of(datum: metrics.Datum) -> bins.Bin | None:

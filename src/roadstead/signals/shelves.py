@@ -82,24 +82,26 @@ class Shelf:
             moments.append(min(self.packed) + grain.block_seconds + grain.keep_seconds)
         return min(moments, default=None)
 
-    def take_expired(self, now: float) -> list[tuple[int, bins.Bin]] | None:
-        """Remove the oldest packed block if its time at this grain is over and give its bins; None if there is none."""
+    def take_expired(self, now: float) -> tuple[int, list[tuple[int, bins.Bin]]] | None:
+        """Remove the oldest packed block if its time at this grain is over and give its start and its bins; None if
+        there is none.
+        """
         block = min(self.packed, default=None)
         if block is None or block + self.grain.block_seconds + self.grain.keep_seconds > now:
             return None
         step = self.grain.step_seconds
-        return [(block + place * step, each) for place, each in bins.unpack(self.packed.pop(block))]
+        return block, [(block + place * step, each) for place, each in bins.unpack(self.packed.pop(block))]
 
-    def pack_oldest(self, now: float) -> bool:
-        """Pack the oldest open block if it is old enough; whether there was one."""
+    def pack_oldest(self, now: float) -> int | None:
+        """Pack the oldest open block if it is old enough, and give its start; None if there was none."""
         block = min(self.opened, default=None)
         if block is None or block + self.grain.block_seconds + self.grain.pack_after_seconds > now:
-            return False
+            return None
         taken = [(place, self.bins.pop(key)) for place, key in self._keys(block) if key in self.bins]
         self.opened.remove(block)
         if taken:
             self.packed[block] = bins.pack(taken, self.grain.packed_distinct_values_max)
-        return True
+        return block
 
     def image(self) -> Iterator[tuple[int, bytes]]:
         """Every block as (start, bytes), without changing anything and without loss."""
