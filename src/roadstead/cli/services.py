@@ -10,6 +10,7 @@ from typing import Any
 import rich.text
 
 from roadstead.cli import context, failures
+from roadstead.cli import scaling as scaling_words
 
 COLUMNS_SHOWN = 16
 """Minutes of history in the sparklines."""
@@ -85,32 +86,8 @@ def described(on: context.Context, cluster: str, name: str) -> dict[str, Any]:
 
 
 def scaling_of(on: context.Context, cluster: str, name: str) -> dict[str, Any]:
-    """Scalable target, policies, alarms (by name) and newest activities of a service."""
-    resource = f"service/{cluster}/{name}"
-    targets = on.client.call(
-        "application-autoscaling", "DescribeScalableTargets", ServiceNamespace="ecs", ResourceIds=[resource]
-    )["ScalableTargets"]
-    if not targets:
-        return {"target": None, "policies": [], "alarms": {}, "activities": []}
-    policies = on.client.call(
-        "application-autoscaling", "DescribeScalingPolicies", ServiceNamespace="ecs", ResourceId=resource
-    )["ScalingPolicies"]
-    names = [alarm["AlarmName"] for policy in policies for alarm in policy.get("Alarms", [])]
-    alarms = on.client.call("cloudwatch", "DescribeAlarms", AlarmNames=names)["MetricAlarms"] if names else []
-    activities = on.client.call(
-        "application-autoscaling",
-        "DescribeScalingActivities",
-        ServiceNamespace="ecs",
-        ResourceId=resource,
-        IncludeNotScaledActivities=True,
-        MaxResults=20,
-    )["ScalingActivities"]
-    return {
-        "target": targets[0],
-        "policies": policies,
-        "alarms": {alarm["AlarmName"]: alarm for alarm in alarms},
-        "activities": activities,
-    }
+    """Scalable target, policies, alarms (by name), scheduled actions and newest activities of a service."""
+    return scaling_words.read(on.client, cluster, name)
 
 
 def metric_history(
@@ -180,20 +157,9 @@ def _show_metrics(on: context.Context, cluster: str, name: str, scaling: dict[st
     on.out.line()
 
 
-def alarm_line(alarm: dict[str, Any]) -> str:
-    """`OK (3 points needed)`, from DescribeAlarms."""
-    needed = alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"])
-    return f"{alarm['StateValue']} ({needed} × {alarm['Period']} s needed)"
-
-
 def _show_scaling(on: context.Context, scaling: dict[str, Any]) -> None:
-    for policy in scaling["policies"]:
-        parts = [f"Scaling  {policy['PolicyName']} (target tracking)"]
-        for alarm in policy.get("Alarms", []):
-            found = scaling["alarms"].get(alarm["AlarmName"])
-            label = "high" if "AlarmHigh" in alarm["AlarmName"] else "low"
-            parts.append(f"{label} alarm {alarm_line(found)}" if found else f"{label} alarm missing")
-        on.out.line("   ".join(parts))
+    for line in scaling_words.lines(scaling):
+        on.out.line(line)
     if scaling["activities"]:
         table = on.out.table("TIME", "CHANGE", "WHY", prose=("CHANGE", "WHY"))
         for activity in scaling["activities"][:ACTIVITIES_SHOWN_MAX]:

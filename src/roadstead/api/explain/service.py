@@ -133,6 +133,7 @@ def _scaling(view: views.View, service: services.Service, now: float, since_seco
     )
     for policy in view.find(tables.SCALING_POLICIES, "by_target", key):
         yield _policy(view, policy, now)
+    yield from service_scaling.scheduled_actions(view, target, now)
     decisions = tuple(_decisions(view, key, now, since_seconds))
     yield reasons.Reason(
         code="DECISIONS",

@@ -1,4 +1,4 @@
-"""The kinds of scaling policies that the user's own alarms invoke, explained."""
+"""Step scaling policies and scheduled actions, explained."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import itertools
 from collections.abc import Iterator
 
 from roadstead.api.explain import reasons
+from roadstead.control.schedules import actions as schedules
 from roadstead.model import scaling, scaling_names, tables
 from roadstead.state import view as views
 
 ALARMS_SHOWN_MAX = 10
+ACTIONS_SHOWN_MAX = 20
+"""Scheduled actions of a target that are shown."""
 
 
 def step_policy(
@@ -55,6 +58,33 @@ def _invokers(view: views.View, policy: scaling.ScalingPolicy) -> Iterator[reaso
             text=f"alarm {alarm.name} {alarm.observed.state} {alarm.observed.breaching_datapoints} of {needed}: "
             f"{alarm.observed.reason}",
             counts={"breaching": alarm.observed.breaching_datapoints, "needed": needed},
+        )
+
+
+def scheduled_actions(view: views.View, target: scaling.ScalableTarget, now: float) -> Iterator[reasons.Reason]:
+    """A target's scheduled actions, each with when it is due next, and that they are suspended if they are."""
+    found = view.find(tables.SCHEDULED_ACTIONS, "by_target", target.key)
+    for action in itertools.islice(found, ACTIONS_SHOWN_MAX):
+        counts = {
+            name: float(value)
+            for name, value in (("min", action.min_capacity), ("max", action.max_capacity))
+            if value is not None
+        }
+        due_at = schedules.next_due(action, now)
+        if target.suspended.scheduled_scaling:
+            coming = "suspended"
+        elif due_at is None:
+            coming = "never due again"
+        else:
+            coming = f"due in {reasons.age(due_at - now)}"
+            counts["dueInSeconds"] = due_at - now
+        last = "" if action.last_due_at is None else f", last due {reasons.age(now - action.last_due_at)} ago"
+        bounds = ", ".join(f"{name} {counts[name]:g}" for name in ("min", "max") if name in counts)
+        zone = "" if action.timezone is None else f" {action.timezone}"
+        yield reasons.Reason(
+            code="SCHEDULE",
+            text=f"scheduled action {action.action_name}: {action.schedule}{zone}: {bounds}; {coming}{last}",
+            counts=counts,
         )
 
 
