@@ -40,8 +40,8 @@ unit: .venv/.dev
 real: setup .venv/.dev ## the tests with real containers, networks and mounts alone
 	@scripts/as-root $(BIN)/python -m pytest -m real
 
-bench: setup .venv/.dev ## measure: side by side, medians
-	@scripts/as-root $(BIN)/python -m bench
+bench: setup .venv/.dev ## measure: side by side, medians (BENCH="--only api --quick" for less)
+	@scripts/as-root $(BIN)/python -m bench $(BENCH)
 
 reference: .venv/.dev ## make the generated pages of docs/ anew
 	@$(BIN)/python -m roadstead.api.reference > docs/operations.md

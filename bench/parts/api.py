@@ -9,6 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
+import pathlib
+import sqlite3
+import statistics
+import time
 from typing import Any
 
 import uvloop
@@ -52,8 +57,12 @@ def _figures() -> tuple[figures.Figure, ...]:
         key, bar = f"{name} p99", figures.most(P99_MS) if barred else None
         title = f"{name} at {CONNECTIONS} connections, p99"
         found.append(figures.Figure(key, title, "ms", bar, peer_name=f"moto {key}"))
-    title = f"durable writes (CreateCluster's tags, one record each) from {CONNECTIONS} connections"
-    found.append(figures.Figure("writes", title, "writes/s", figures.least(WRITES_PER_SECOND)))
+    title = f"durable writes (CreateCluster, a record each) from {CONNECTIONS} connections"
+    bar = figures.least(WRITES_PER_SECOND)
+    found.append(
+        figures.Figure("writes", title, "writes/s", bar, peer_name="sqlite", peer="bare SQLite, a row a commit")
+    )
+    found.append(figures.Figure("sync", "  this disk: write 4 KiB into a file's blocks and sync, median", "ms"))
     return tuple(found)
 
 
@@ -109,7 +118,31 @@ async def _measure(sides: list[tuple[str, servers.Server]], own: servers.Server,
     writes = [own.request("ecs", "CreateCluster", clusterName=f"cluster-{number}") for number in range(20_000)]
     done = await load.drive(own.address, writes, CONNECTIONS, seconds)
     found["writes"] = done.rate
-    return found
+    return found | _disk(own.data_dir.parent, 50 if seconds < 1 else 1_000)
+
+
+def _disk(directory: pathlib.Path, count: int) -> dict[str, float]:
+    """What the disk alone gives at this moment."""
+    file = os.open(directory / "sync", os.O_RDWR | os.O_CREAT)
+    os.pwrite(file, bytes(count * 4096), 0)
+    os.fdatasync(file)
+    taken = []
+    for number in range(count):
+        began = time.perf_counter()
+        os.pwrite(file, b"x" * 4096, number * 4096)
+        os.fdatasync(file)
+        taken.append(time.perf_counter() - began)
+    os.close(file)
+    database = sqlite3.connect(directory / "bare.sqlite", isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, blob BLOB)")
+    began = time.perf_counter()
+    for number in range(count):
+        database.execute("INSERT INTO rows VALUES (?, ?)", (number, b"x" * 400))
+    rate = count / (time.perf_counter() - began)
+    database.close()
+    return {"sync": statistics.median(taken) * 1e3, "sqlite": rate}
 
 
 async def _check_tasks(own: servers.Server) -> None:
