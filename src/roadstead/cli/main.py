@@ -397,6 +397,43 @@ def demo(ctx: typer.Context) -> None:
     module.run(opened(ctx).out)
 
 
+@app.command(rich_help_panel="Look")
+def simulate(
+    ctx: typer.Context,
+    scenario: Annotated[pathlib.Path, typer.Argument(help="A scenario: traffic, service, prices, objective (YAML).")],
+    trace: Annotated[
+        pathlib.Path | None, typer.Option(help="Traffic from this CSV, or output of get-metric-data, instead.")
+    ] = None,
+    policy: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(help="A policy to try, as the AWS CLI takes or prints it (JSON); may be repeated."),
+    ] = None,
+    fixed: Annotated[
+        list[int] | None, typer.Option(min=1, max=5000, help="A fixed count to compare with; may be repeated.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Chance follows from it; else the scenario's.")] = None,
+    html: Annotated[pathlib.Path | None, typer.Option(help="Write the report here, one self-contained page.")] = None,
+    json_file: Annotated[
+        pathlib.Path | None, typer.Option("--json", help="Write the whole result here; - prints the totals.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="text, or md for pull requests.")] = "text",
+) -> None:
+    """Try scaling policies on traffic before trusting them; without --policy and --fixed those of the scenario."""
+    from roadstead.cli import simulate as module
+
+    wanted = module.Wanted(
+        scenario=scenario,
+        trace=trace,
+        policies=tuple(policy or ()),
+        fixed=tuple(fixed or ()),
+        seed=seed,
+        html=html,
+        json=json_file,
+        format=form,
+    )
+    module.show(opened(ctx), wanted)
+
+
 @app.command(rich_help_panel="Run")
 def env(ctx: typer.Context, as_json: Json = False) -> None:
     """Print the environment variables that point any AWS client here:  eval "$(roadstead env)"."""

@@ -1,0 +1,144 @@
+"""`simulate`: scaling policies tried on traffic, without a control plane; the work is `roadstead.lab`'s."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Iterator
+
+import msgspec
+import rich.progress
+import rich.text
+
+from roadstead.cli import context, failures
+from roadstead.lab import policies, problems, results, run, scenario, summary
+
+STANDARD_OUTPUT = "-"
+QUIET_SECONDS = 0.5
+"""A run that takes no longer shows no progress bar."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the verb was given."""
+
+    scenario: pathlib.Path
+    trace: pathlib.Path | None
+    policies: tuple[pathlib.Path, ...]
+    fixed: tuple[int, ...]
+    seed: int | None
+    html: pathlib.Path | None
+    """Where the report goes."""
+    json: pathlib.Path | None
+    """Where the whole result goes; `-`: the totals to standard output, in place of the table."""
+    format: str
+
+
+def show(on: context.Context, wanted: Wanted) -> None:
+    """Simulate, print the table, write the files that were asked for. Raises Failure."""
+    if wanted.format not in ("text", "md"):
+        raise failures.Failure(f"--format {wanted.format} can't be", "Use one of: text, md.", failures.USAGE)
+    if wanted.html is not None:
+        raise failures.Failure("--html can't be yet", "Take --format md or --json.", failures.USAGE)
+    try:
+        subject, candidates, fixed = _read(wanted)
+        began = time.monotonic()
+        with _progress(on, len(candidates) + len(fixed)) as progress:
+            result = run.run(subject, candidates, fixed, wanted.seed, progress)
+        seconds = time.monotonic() - began
+    except problems.Invalid as problem:
+        raise failures.Failure(str(problem), "See docs/guides/choosing-a-policy.md.", failures.USAGE) from None
+    if wanted.json is not None and str(wanted.json) != STANDARD_OUTPUT:
+        _write(wanted.json, results.to_json(result))
+    if str(wanted.json) == STANDARD_OUTPUT:
+        on.out.json(_without_series(result))
+    elif wanted.format == "md":
+        on.out.line(summary.markdown(result).rstrip("\n"))
+    else:
+        _table(on, result, seconds)
+        _tell_files(on, wanted)
+
+
+def _read(wanted: Wanted) -> tuple[scenario.Scenario, list[policies.Candidate], tuple[int, ...]]:
+    """The scenario, and what to try: what the command line names, else what the scenario does."""
+    subject = scenario.load(wanted.scenario)
+    if wanted.trace is not None:
+        part = scenario.TrafficPart(trace=scenario.Trace(file=str(wanted.trace.absolute())))
+        subject = msgspec.structs.replace(subject, traffic=(part,))
+    named, fixed = wanted.policies, wanted.fixed
+    if not named and not fixed:
+        named = tuple(pathlib.Path(subject.folder, name) for name in subject.policies)
+        fixed = subject.fixed
+    return subject, [policies.load(path) for path in named], fixed
+
+
+@contextlib.contextmanager
+def _progress(on: context.Context, runs: int) -> Iterator[run.Progress | None]:
+    """A bar on standard error for a person who has to wait; else nothing."""
+    if not on.out.err.is_terminal:
+        yield None
+        return
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(40),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeRemainingColumn(),
+    )
+    began = time.monotonic()
+    with rich.progress.Progress(*columns, console=on.out.err, transient=True) as bar:
+        task = bar.add_task("", total=runs, visible=False)
+        done: dict[str, float] = {}
+
+        def note(name: str, part: float) -> None:
+            done[name] = part
+            is_long = time.monotonic() - began > QUIET_SECONDS
+            bar.update(
+                task, description=f"{len(done)} of {runs}: {name}", completed=sum(done.values()), visible=is_long
+            )
+
+        yield note
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as problem:
+        raise failures.Failure(f"{path} can't be written: {problem.strerror}", "Name another file.") from None
+
+
+def _table(on: context.Context, result: results.Result, seconds: float) -> None:
+    runs = f"{len(result.runs)} runs" if len(result.runs) != 1 else "1 run"
+    on.out.remark(f"{runs} × {result.steps:,} steps, {seconds:.1f} s, seed {result.seed}")
+    headers = [header.upper() for header in summary.HEADERS]
+    table = on.out.table(*headers, right=tuple(headers[1:]))
+    arrow = "←" if on.out.utf8 else "<-"
+    for row in summary.rows(result):
+        name = rich.text.Text(row.cells[0])
+        if row.is_best:
+            name.append(f"  {arrow} {summary.mark(result)}", style="green")
+        out = rich.text.Text(row.cells[3], style="green" if row.is_within else "red")
+        table.add_row(name, *row.cells[1:3], out, *row.cells[4:])
+    on.out.line()
+    on.out.show(table)
+    on.out.line()
+    if result.best is None:
+        on.out.line(summary.answer(result))
+    for one in result.runs:
+        for note in one.notes:
+            on.out.remark(f"{one.name}: {note}")
+
+
+def _tell_files(on: context.Context, wanted: Wanted) -> None:
+    for label, path in (("report", wanted.html), ("json", wanted.json)):
+        if path is not None:
+            on.out.line(f"{label:<8} {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _without_series(result: results.Result) -> object:
+    """What `--json -` shows: everything but the long lists, which are for files."""
+    short = {"series", "alarm_changes", "activities"}
+    runs = [
+        {name: value for name, value in msgspec.structs.asdict(one).items() if name not in short} for one in result.runs
+    ]
+    fields = {name: value for name, value in msgspec.structs.asdict(result).items() if name != "runs"}
+    return msgspec.to_builtins({**fields, "runs": runs})

@@ -1,0 +1,16 @@
+"""The policy lab: scaling policies tried on traffic, by the production controllers in `sim`'s virtual world.
+
+    scenario    what is tried on: traffic, service, prices, objective; from YAML (documents, spans)
+    traffic     its requests per second, generated or recorded (traces)
+    policies    what is tried: files as the AWS CLI takes and prints them
+    run         runs them: `stage` sets up a world, `service_model` says what tasks make of requests, `recorder` looks
+    results     what was found, typed
+
+`simulate` is all of it in one call.
+"""
+
+from __future__ import annotations
+
+from roadstead.lab.run import simulate
+
+__all__ = ["simulate"]

@@ -1,0 +1,128 @@
+"""YAML into typed values, so that an error names file, line and field.
+
+YAML is read as its 1.2 core has it: `14:30`, `on` and dates are text, not numbers, truths or objects. Anchors work,
+merge keys don't. A document is bounded, aliases followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from roadstead.lab import problems, spans
+
+T = TypeVar("T")
+
+NODES_MAX = 20_000
+"""Values in a document, each alias counted anew."""
+_INT = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)*")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NAMED = {"null": None, "~": None, "": None, "true": True, "false": False}
+_PATH = re.compile(r" - at `(\$[^`]*)`$")
+_KEY = re.compile(r"Object (?:contains unknown|missing required) field `([^`]+)`")
+
+PARSERS: dict[type, Callable[[object], Any]] = {
+    spans.Span: spans.parse_span,
+    spans.Moment: spans.parse_moment,
+    spans.Hour: spans.parse_hour,
+}
+
+
+def parse(text: str, file: str, kind: type[T]) -> T:
+    """The value of `kind` that a YAML document stands for. Raises problems.Invalid."""
+    root = _compose(text, file)
+    lines: dict[str, int] = {}
+    value = _Reader(file, lines).read(root, "$")
+    try:
+        return msgspec.convert(value, kind, dec_hook=_decode)
+    except msgspec.ValidationError as problem:
+        raise _explain(str(problem), file, lines) from None
+
+
+def _compose(text: str, file: str) -> yaml.Node:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark
+        line = mark.line + 1 if mark is not None else None
+        raise problems.Invalid(f"this is no YAML: {problem.problem}", file=file, line=line) from None
+    except yaml.YAMLError as problem:
+        raise problems.Invalid(f"this is no YAML: {problem}", file=file) from None
+    if root is None:
+        raise problems.Invalid("the document is empty", file=file)
+    return root
+
+
+def _decode(kind: type, given: object) -> object:
+    return PARSERS[kind](given)
+
+
+class _Reader:
+    """Nodes into plain values; notes the line of each path."""
+
+    def __init__(self, file: str, lines: dict[str, int]) -> None:
+        self._file = file
+        self._lines = lines
+        self._nodes = 0
+
+    def read(self, node: yaml.Node, path: str) -> object:
+        line = node.start_mark.line + 1
+        self._lines.setdefault(path, line)
+        self._nodes += 1
+        if self._nodes > NODES_MAX:
+            raise problems.Invalid(f"the document has more than {NODES_MAX} values", file=self._file, line=line)
+        match node:
+            case yaml.ScalarNode():
+                return node.value if node.style in ("'", '"', "|", ">") else _scalar(node.value)
+            case yaml.SequenceNode():
+                return [self.read(one, f"{path}[{place}]") for place, one in enumerate(node.value)]
+            case yaml.MappingNode():
+                return self._mapping(node, path)
+            case _:
+                raise problems.Invalid(f"{node.tag} can't be read", file=self._file, line=line)
+
+    def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise problems.Invalid("a key must be text", file=self._file, line=line, field=_shown(path))
+            if key.value in found:
+                raise problems.Invalid("this key stands here twice", file=self._file, line=line, field=key.value)
+            self._lines[f"{path}.{key.value}"] = line
+            found[key.value] = self.read(value, f"{path}.{key.value}")
+        return found
+
+
+def _scalar(text: str) -> object:
+    if text.lower() in _NAMED:
+        return _NAMED[text.lower()]
+    if _INT.fullmatch(text):
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def _explain(message: str, file: str, lines: dict[str, int]) -> problems.Invalid:
+    """msgspec's words, with the line they are about."""
+    found = _PATH.search(message)
+    path = found[1] if found else "$"
+    what = _PATH.sub("", message)
+    key = _KEY.match(what)
+    if key and "unknown" in what:
+        path, what = f"{path}.{key[1]}", "there is no such field"
+    elif key:
+        what = f"the field {key[1]} is missing"
+    line = lines.get(path)
+    parent = path
+    while line is None and parent != "$":
+        parent = parent[: max(parent.rfind("."), parent.rfind("["))] or "$"
+        line = lines.get(parent)
+    return problems.Invalid(what[:1].lower() + what[1:], file=file, line=line, field=_shown(path))
+
+
+def _shown(path: str) -> str:
+    return path.removeprefix("$").removeprefix(".")

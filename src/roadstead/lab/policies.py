@@ -1,0 +1,229 @@
+"""What is tried: policies as users have them, in JSON files, or a fixed count.
+
+A file may hold what the AWS CLI takes or prints, so that a policy goes from here to AWS and back unchanged:
+
+- a target tracking configuration (`--target-tracking-scaling-policy-configuration file://…`),
+- the input of `put-scaling-policy`, one or a list of them (they work together),
+- the output of `describe-scaling-policies`,
+- `{"Name", "Policies": […], "ScheduledActions": […], "Alarms": […], "MinCapacity", "MaxCapacity"}`: all that may
+  scale a service. An alarm (the input of `put-metric-alarm`) names policies in its AlarmActions by their PolicyName.
+
+Namespace, resource and dimension in them are replaced by the simulated service. Whether a policy is right, the
+production API says.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import msgspec
+
+from roadstead.lab import problems, scenario
+
+POLICY_BYTES_MAX = 1_000_000
+CANDIDATES_MAX = 200
+IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+PRINTED = ("PolicyARN", "CreationTime", "Alarms", "ScheduledActionARN")
+"""What AWS prints beside what it was given."""
+SET_FIELDS = ("Name", "Policies", "ScheduledActions", "Alarms", "MinCapacity", "MaxCapacity")
+LAB_NAMESPACE = "Roadstead/Lab"
+KNOWN_METRICS = {
+    ("AWS/ECS", "CPUUtilization"),
+    ("AWS/ECS", "MemoryUtilization"),
+    (LAB_NAMESPACE, "RequestCountPerTarget"),
+    (LAB_NAMESPACE, "RequestCount"),
+}
+"""What a simulated service has data of. The last two: per task and in all, to be summed (Sum over 60 s: a minute's)."""
+CLUSTER = "default"
+SERVICE = "web"
+ECS_DIMENSIONS = ({"Name": "ClusterName", "Value": CLUSTER}, {"Name": "ServiceName", "Value": SERVICE})
+LAB_DIMENSIONS = ({"Name": "ServiceName", "Value": SERVICE},)
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to try. `policies` are inputs of PutScalingPolicy and so on, without the identity of the target."""
+
+    name: str
+    policies: tuple[dict[str, Any], ...] = ()
+    scheduled_actions: tuple[dict[str, Any], ...] = ()
+    alarms: tuple[dict[str, Any], ...] = ()
+    min_capacity: int | None = None
+    """Else the scenario's."""
+    max_capacity: int | None = None
+    fixed: int | None = None
+    """A fixed count: nothing scales."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def uses_lab_metrics(self) -> bool:
+        """Whether something reads a metric that only the lab publishes."""
+        return LAB_NAMESPACE in json.dumps([self.policies, self.alarms])
+
+
+def fixed(count: int) -> Candidate:
+    """So many tasks, always."""
+    return Candidate(name=f"fixed {count}", fixed=count)
+
+
+def tracking(
+    name: str, target: float, *, out_seconds: int = 300, in_seconds: int = 300, high_resolution: bool = False
+) -> Candidate:
+    """Target tracking on CPU at `target` percent, with these cooldowns."""
+    metric = "ECSServiceAverageCPUUtilization" + ("HighResolution" if high_resolution else "")
+    configuration = {
+        "TargetValue": float(target),
+        "PredefinedMetricSpecification": {"PredefinedMetricType": metric},
+        "ScaleOutCooldown": out_seconds,
+        "ScaleInCooldown": in_seconds,
+    }
+    return parse(configuration, name)
+
+
+def load(path: pathlib.Path) -> Candidate:
+    """What a JSON file holds; named after it. Raises problems.Invalid."""
+    text = scenario.read_text(path, POLICY_BYTES_MAX)
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise problems.Invalid(f"this is no JSON: {problem.msg}", file=str(path), line=problem.lineno) from None
+    return parse(given, path.stem, str(path))
+
+
+def parse(given: Any, name: str, file: str = "") -> Candidate:
+    """A candidate from JSON that was read already. Raises problems.Invalid."""
+    try:
+        return _parse(given, name)
+    except ValueError as problem:
+        raise problems.Invalid(str(problem), file=file or name) from None
+
+
+def _parse(given: Any, name: str) -> Candidate:
+    if isinstance(given, list):
+        given = {"Policies": given}
+    if not isinstance(given, dict):
+        raise ValueError("an object is needed, or a list of them")
+    if "ScalingPolicies" in given:
+        given = {"Policies": given["ScalingPolicies"]}
+    if "TargetValue" in given:
+        given = {"TargetTrackingScalingPolicyConfiguration": given}
+    if any(key.endswith("PolicyConfiguration") for key in given):
+        given = {"Policies": [given]}
+    unknown = [key for key in given if key not in SET_FIELDS]
+    if unknown or not any(key in given for key in ("Policies", "ScheduledActions")):
+        raise ValueError(
+            f"{', '.join(unknown) or 'this'} is no policy: give a target tracking configuration, the input of "
+            f"put-scaling-policy, the output of describe-scaling-policies, or an object of {', '.join(SET_FIELDS)}"
+        )
+    policies = [_policy(one, name, place) for place, one in enumerate(_objects(given, "Policies"))]
+    actions = [_without(one, (*IDENTITY, *PRINTED)) for one in _objects(given, "ScheduledActions")]
+    alarms = [_alarm(one, {policy["PolicyName"] for policy, _ in policies}) for one in _objects(given, "Alarms")]
+    for policy, _ in policies:
+        used = any(policy["PolicyName"] in one["AlarmActions"] for one in alarms)
+        if "StepScalingPolicyConfiguration" in policy and not used:
+            raise ValueError(
+                f"the step policy {policy['PolicyName']} would never act: give an alarm in Alarms, "
+                f"with its name in AlarmActions"
+            )
+    return Candidate(
+        name=str(given.get("Name", name)),
+        policies=tuple(policy for policy, _ in policies),
+        scheduled_actions=tuple(actions),
+        alarms=tuple(alarms),
+        min_capacity=_count(given, "MinCapacity"),
+        max_capacity=_count(given, "MaxCapacity"),
+        notes=tuple(note for _, note in policies if note),
+    )
+
+
+def _objects(given: dict[str, Any], field: str) -> list[dict[str, Any]]:
+    found = given.get(field, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ValueError(f"{field} must be a list of objects")
+    return found
+
+
+def _count(given: dict[str, Any], field: str) -> int | None:
+    found = given.get(field)
+    if found is not None and (not isinstance(found, int) or not 0 <= found <= scenario.TASKS_MAX):
+        raise ValueError(f"{field} must be a whole number from 0 to {scenario.TASKS_MAX}")
+    return found
+
+
+def _without(given: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    if given.get("ServiceNamespace", "ecs") != "ecs":
+        raise ValueError(f"ServiceNamespace {given['ServiceNamespace']} is not simulated: only ecs is")
+    return {key: value for key, value in given.items() if key not in fields}
+
+
+def _policy(given: dict[str, Any], name: str, place: int) -> tuple[dict[str, Any], str]:
+    """A policy as PutScalingPolicy takes it, and what to say about it."""
+    policy = _without(given, (*IDENTITY, *PRINTED))
+    kinds = [key for key in policy if key.endswith("PolicyConfiguration")]
+    if len(kinds) != 1:
+        raise ValueError("a policy needs exactly one …PolicyConfiguration")
+    policy.setdefault("PolicyName", name if place == 0 else f"{name}-{place + 1}")
+    policy.setdefault("PolicyType", kinds[0].removesuffix("PolicyConfiguration"))
+    tracked = policy.get("TargetTrackingScalingPolicyConfiguration")
+    note = ""
+    if isinstance(tracked, dict):
+        tracked, note = _tracked(tracked)
+        policy["TargetTrackingScalingPolicyConfiguration"] = tracked
+    return policy, note
+
+
+def _tracked(given: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """A configuration whose metrics the simulated service has."""
+    predefined = given.get("PredefinedMetricSpecification") or {}
+    if predefined.get("PredefinedMetricType") == "ALBRequestCountPerTarget":
+        ours = {
+            "Namespace": LAB_NAMESPACE,
+            "MetricName": "RequestCountPerTarget",
+            "Statistic": "Sum",
+            "Dimensions": list(LAB_DIMENSIONS),
+        }
+        rest = {key: value for key, value in given.items() if key != "PredefinedMetricSpecification"}
+        note = "ALBRequestCountPerTarget: a load balancer that spreads evenly over the running tasks is assumed"
+        return {**rest, "CustomizedMetricSpecification": ours}, note
+    custom = given.get("CustomizedMetricSpecification")
+    if not isinstance(custom, dict):
+        return given, ""
+    return {**given, "CustomizedMetricSpecification": _measured(custom)}, ""
+
+
+def _measured(given: dict[str, Any]) -> dict[str, Any]:
+    """A metric, or several (`Metrics`), of the simulated service instead of the one that they were written for."""
+    if isinstance(given.get("Metrics"), list):
+        return {**given, "Metrics": [_query(one) for one in given["Metrics"]]}
+    return {**given, "Dimensions": _dimensions(given.get("Namespace"), given.get("MetricName"))}
+
+
+def _query(given: Any) -> Any:
+    stat = given.get("MetricStat") if isinstance(given, dict) else None
+    metric = stat.get("Metric") if isinstance(stat, dict) else None
+    if not isinstance(stat, dict) or not isinstance(metric, dict):
+        return given
+    dimensions = _dimensions(metric.get("Namespace"), metric.get("MetricName"))
+    return {**given, "MetricStat": {**stat, "Metric": {**metric, "Dimensions": dimensions}}}
+
+
+def _dimensions(namespace: Any, name: Any) -> list[dict[str, str]]:
+    if (namespace, name) not in KNOWN_METRICS:
+        known = ", ".join(f"{one} {other}" for one, other in sorted(KNOWN_METRICS))
+        raise ValueError(f"a simulated service has no data of the metric {namespace} {name}; it has {known}")
+    return list(ECS_DIMENSIONS if namespace == "AWS/ECS" else LAB_DIMENSIONS)
+
+
+def _alarm(given: dict[str, Any], policies: set[str]) -> dict[str, Any]:
+    """An alarm as PutMetricAlarm takes it; its actions are names of policies."""
+    actions = given.get("AlarmActions")
+    if not isinstance(actions, list) or not actions:
+        raise ValueError(f"the alarm {given.get('AlarmName')} has no AlarmActions: name policies there")
+    names = [str(one).rpartition("policyName/")[2] for one in actions]
+    missing = [one for one in names if one not in policies]
+    if missing:
+        raise ValueError(
+            f"AlarmActions of {given.get('AlarmName')} names no policy that is given: {', '.join(missing)}"
+        )
+    return {**_measured(given), "AlarmActions": names}

@@ -1,0 +1,302 @@
+"""Watches one run: a row each step, and everything that the store announces about tasks, alarms and scaling."""
+
+from __future__ import annotations
+
+import array
+import math
+
+import msgspec
+
+from roadstead.lab import policies, results, scenario, service_model, traffic
+from roadstead.model import alarms, scaling, services, tables, tasks
+from roadstead.signals import metrics
+from roadstead.sim import world as worlds
+from roadstead.state import plan, store
+
+DIGITS = 3
+"""Series are rounded: nobody sees more."""
+
+
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric that is drawn: that of the first alarm which a policy acts on, else CPUUtilization."""
+
+    metric: metrics.Metric
+    statistic: str
+    period_seconds: int
+    target: float | None = None
+
+
+def _metric(namespace: str, name: str, dimensions: tuple[dict[str, str], ...]) -> metrics.Metric:
+    return metrics.metric(namespace, name, [(one["Name"], one["Value"]) for one in dimensions])
+
+
+CPU = Followed(
+    metric=_metric("AWS/ECS", "CPUUtilization", policies.ECS_DIMENSIONS), statistic="Average", period_seconds=60
+)
+PER_TARGET = _metric(policies.LAB_NAMESPACE, "RequestCountPerTarget", policies.LAB_DIMENSIONS)
+ALL_REQUESTS = _metric(policies.LAB_NAMESPACE, "RequestCount", policies.LAB_DIMENSIONS)
+
+
+class _Columns:
+    """The series, growing."""
+
+    def __init__(self) -> None:
+        self.demand = array.array("d")
+        self.metric = array.array("d")
+        self.utilization = array.array("d")
+        self.latency = array.array("d")
+        self.dropped = array.array("d")
+        self.desired = array.array("i")
+        self.running = array.array("i")
+        self.out = array.array("b")
+
+    def freeze(self) -> results.Series:
+        return results.Series(**vars(self))
+
+
+class Recorder:
+    """Made when the warm-up starts; `begin` is for the first moment that counts, `run` for the end."""
+
+    def __init__(
+        self,
+        subject: scenario.Scenario,
+        demand: traffic.Demand,
+        candidate: policies.Candidate,
+        model: service_model.Model,
+        world: worlds.World,
+    ) -> None:
+        self._subject = subject
+        self._demand = demand
+        self._candidate = candidate
+        self._model = model
+        self._world = world
+        self._end = demand.begin + demand.duration_seconds
+        self._columns = _Columns()
+        self._is_counting = False
+        view = world.view()
+        self._held = sum(1 for one in view.find(tables.TASKS, "live_by_service", policies.CLUSTER, policies.SERVICE))
+        self._held_since = world.now
+        self._task_seconds = 0.0
+        self._arrived = self._dropped = 0.0
+        self._activities: list[results.Activity] = []
+        self._activity_places: dict[str, int] = {}
+        self._alarm_changes: list[results.AlarmChange] = []
+        self._bounds: list[results.Bounds] = []
+        self._followed = CPU
+        self._alarms: tuple[results.Alarm, ...] = ()
+        world.plane.store.watch(self._note)
+        if candidate.uses_lab_metrics:
+            self._publish()
+
+    # ------------------------------------------------------------------------------------------ rows
+
+    def begin(self) -> None:
+        """The demand's first moment."""
+        self._is_counting = True
+        self._held_since, self._task_seconds = self._world.now, 0.0
+        view = self._world.view()
+        self._followed, self._alarms = self._follow()
+        for one in self._alarms:
+            alarm = view.get(alarms.MetricAlarm, one.name)
+            if alarm is not None:
+                self._note_alarm(alarm)
+        for target in view.find(tables.SCALABLE_TARGETS, "by_namespace", "ecs"):
+            self._note_bounds(target)
+        self._world.agenda.at(self._world.now + self._subject.step, self._row)
+
+    def _row(self) -> None:
+        now = self._world.now
+        view = self._world.view()
+        service = view.get(services.Service, services.service_key(policies.CLUSTER, policies.SERVICE))
+        assert service is not None
+        running = view.tally(tables.TASKS, "counts", "service", policies.CLUSTER, policies.SERVICE)[0]
+        demand = self._demand.rate_before(now)
+        state = self._model.state(demand, running)
+        columns = self._columns
+        columns.demand.append(demand)
+        columns.metric.append(self._newest_value(now))
+        columns.utilization.append(round(min(state.utilization, results.UTILIZATION_MAX) * 100.0, DIGITS))
+        columns.latency.append(round(min(state.latency_p99_seconds, results.LATENCY_MAX_SECONDS), DIGITS))
+        columns.dropped.append(round(state.dropped * 100.0, DIGITS))
+        columns.desired.append(service.spec.desired_count)
+        columns.running.append(running)
+        columns.out.append(self._is_out(state))
+        self._arrived += demand
+        self._dropped += demand * state.dropped
+        if now + self._subject.step <= self._end:
+            self._world.agenda.at(now + self._subject.step, self._row)
+
+    def _is_out(self, state: service_model.State) -> bool:
+        wanted = self._subject.objective
+        utilization, latency, dropped = wanted.utilization_percent, wanted.latency_p99, wanted.dropped_percent
+        return (
+            (utilization is not None and state.utilization * 100.0 > utilization)
+            or (latency is not None and state.latency_p99_seconds > latency)
+            or (dropped is not None and state.dropped * 100.0 > dropped)
+        )
+
+    def _newest_value(self, now: float) -> float:
+        """The followed metric in the newest period that is over; NaN without data."""
+        followed = self._followed
+        end = now // followed.period_seconds * followed.period_seconds
+        points = self._world.plane.store.signals.statistics(
+            followed.metric,
+            None,
+            end - followed.period_seconds,
+            end,
+            followed.period_seconds,
+            (followed.statistic,),
+            now,
+        )
+        return round(points[-1].values[followed.statistic], DIGITS) if points else math.nan
+
+    def _publish(self) -> None:
+        """The lab's own metrics, in the middle of each slot: what a load balancer would count."""
+        world = self._world
+        now = world.now
+        slot = scenario.SLOT_SECONDS
+        running = world.view().tally(tables.TASKS, "counts", "service", policies.CLUSTER, policies.SERVICE)[0]
+        count = self._demand.rate_before(now + slot) * slot
+        data = [metrics.Datum(metric=ALL_REQUESTS, timestamp=now, values=(count,), unit="Count")]
+        if running:
+            data.append(metrics.Datum(metric=PER_TARGET, timestamp=now, values=(count / running,), unit="Count"))
+        world.plane.store.commit(plan.Plan(data=tuple(data)), now)
+        world.agenda.at((now // slot + 1) * slot + slot / 2, self._publish)
+
+    # ------------------------------------------------------------------------------------------ what is announced
+
+    def _note(self, commit: store.Commit) -> None:
+        for change in commit.changes:
+            after = change.after
+            match after:
+                case tasks.Task():
+                    self._note_task(change.before, after)
+                case scaling.ScalingActivity() if self._is_counting:
+                    self._note_activity(after)
+                case alarms.MetricAlarm() if self._is_counting:
+                    before = change.before
+                    if not isinstance(before, alarms.MetricAlarm) or before.observed.state != after.observed.state:
+                        self._note_alarm(after)
+                case scaling.ScalableTarget() if self._is_counting:
+                    self._note_bounds(after)
+                case _:
+                    pass
+
+    def _note_task(self, before: object, after: tasks.Task) -> None:
+        was = isinstance(before, tasks.Task) and before.is_live
+        if was != after.is_live:
+            self._integrate()
+            self._held += 1 if after.is_live else -1
+
+    def _integrate(self) -> None:
+        now = self._world.now
+        self._task_seconds += self._held * (now - self._held_since)
+        self._held_since = now
+
+    def _note_activity(self, one: scaling.ScalingActivity) -> None:
+        numbers = one.numbers
+        told = results.Activity(
+            at=one.started_at,
+            from_count=one.from_count,
+            to_count=one.to_count,
+            status=one.status,
+            policy=one.policy_name,
+            cause=one.cause,
+            formula=numbers.formula,
+            metric_value=numbers.metric_value,
+            target_value=numbers.target_value,
+            not_scaled=tuple(reason.code for reason in one.not_scaled),
+        )
+        place = self._activity_places.get(one.activity_id)
+        if place is not None:
+            self._activities[place] = told
+        elif len(self._activities) < results.ACTIVITIES_KEPT_MAX:
+            self._activity_places[one.activity_id] = len(self._activities)
+            self._activities.append(told)
+
+    def _note_alarm(self, one: alarms.MetricAlarm) -> None:
+        if any(one.name == known.name for known in self._alarms):
+            change = results.AlarmChange(at=self._world.now, alarm=one.name, state=one.observed.state)
+            self._alarm_changes.append(change)
+
+    def _note_bounds(self, target: scaling.ScalableTarget) -> None:
+        newest = self._bounds[-1] if self._bounds else None
+        if newest is None or (newest.min, newest.max) != (target.min_capacity, target.max_capacity):
+            self._bounds.append(results.Bounds(at=self._world.now, min=target.min_capacity, max=target.max_capacity))
+
+    def _follow(self) -> tuple[Followed, tuple[results.Alarm, ...]]:
+        """The metric to draw, and the alarms that policies act on."""
+        view = self._world.view()
+        names: list[str] = []
+        target: float | None = None
+        for policy in view.find(tables.SCALING_POLICIES, "by_namespace", "ecs"):
+            names += [name for name in (policy.alarm_high, policy.alarm_low) if name]
+            if target is None and policy.target_tracking is not None:
+                target = policy.target_tracking.target_value
+        names += [one["AlarmName"] for one in self._candidate.alarms]
+        found = [alarm for name in names if (alarm := view.get(alarms.MetricAlarm, name)) is not None]
+        followed = CPU
+        first = found[0].spec if found else None
+        if first is not None and first.metric_name and first.statistic:
+            metric = metrics.metric(first.namespace or "", first.metric_name, first.dimensions)
+            followed = Followed(
+                metric=metric, statistic=first.statistic, period_seconds=first.period_seconds or 60, target=target
+            )
+        return followed, tuple(_alarm(one) for one in found)
+
+    # ------------------------------------------------------------------------------------------ the end
+
+    def run(self) -> results.Run:
+        """Everything that was seen."""
+        self._integrate()
+        subject, columns = self._subject, self._columns
+        steps = len(columns.demand)
+        served_most = sum(columns.running) * subject.service.requests_per_second
+        hours = self._task_seconds / 3600.0
+        done = [one for one in self._activities if not one.not_scaled]
+        minutes_out = sum(columns.out) * subject.step / 60.0
+        totals = results.Totals(
+            cost=round(hours * subject.prices.task_hour, 6),
+            task_hours=round(hours, DIGITS),
+            minutes_out=round(minutes_out, DIGITS),
+            spare_percent=round(100.0 * (served_most / self._arrived - 1.0), DIGITS) if self._arrived else 0.0,
+            activities=len(done),
+            flaps=results.flaps(done),
+            peak=max(columns.running),
+            not_scaled=len(self._activities) - len(done),
+            dropped_percent=round(100.0 * self._dropped / self._arrived, DIGITS) if self._arrived else 0.0,
+            utilization_percent=round(sum(columns.utilization) / steps, DIGITS),
+            latency_p99_worst_seconds=max(columns.latency),
+        )
+        candidate = self._candidate
+        name = self._followed.metric.name
+        return results.Run(
+            name=candidate.name,
+            fixed=candidate.fixed,
+            is_within=totals.minutes_out <= subject.objective.minutes,
+            totals=totals,
+            metric=results.Metric(
+                name=name, unit="%" if name.endswith("Utilization") else "", target=self._followed.target
+            ),
+            alarms=self._alarms,
+            alarm_changes=tuple(self._alarm_changes),
+            bounds=tuple(self._bounds),
+            activities=tuple(self._activities),
+            series=columns.freeze(),
+            given={
+                "Policies": list(candidate.policies),
+                "ScheduledActions": list(candidate.scheduled_actions),
+                "Alarms": list(candidate.alarms),
+            },
+            notes=candidate.notes,
+        )
+
+
+def _alarm(one: alarms.MetricAlarm) -> results.Alarm:
+    return results.Alarm(
+        name=one.name,
+        threshold=one.spec.threshold,
+        asks="more" if one.spec.comparison_operator.startswith("Greater") else "less",
+        periods=one.spec.evaluation_periods,
+        period_seconds=one.spec.period_seconds or 60,
+    )

@@ -1,0 +1,187 @@
+"""What a simulation found: totals to compare by, series to look at, and every decision with its cause."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+ACTIVITIES_KEPT_MAX = 100_000
+"""Of a run; more are counted, not kept."""
+FLAP_SECONDS = 1800.0
+"""A scale-in that a scale-out undoes within so long is a flap."""
+UTILIZATION_MAX = 20.0
+LATENCY_MAX_SECONDS = 86_400.0
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in numbers, the warm-up left out."""
+
+    cost: float
+    task_hours: float
+    """From a task's placement until it is STOPPED."""
+    minutes_out: float
+    """Out of objective."""
+    spare_percent: float
+    """What the running tasks could have served over what came, less 100 %."""
+    activities: int
+    """Scalings; those that were refused don't count."""
+    flaps: int
+    """Scale-ins that a scale-out undid within 30 minutes."""
+    peak: int
+    """Most tasks running."""
+    not_scaled: int
+    dropped_percent: float
+    """Of all requests."""
+    utilization_percent: float
+    """Mean, of what the running tasks could have served."""
+    latency_p99_worst_seconds: float
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """A scaling, or an attempt that changed nothing (then `not_scaled` says why)."""
+
+    at: float
+    from_count: int | None
+    to_count: int | None
+    status: str
+    policy: str | None
+    cause: str
+    """As AWS writes it."""
+    formula: str | None
+    """The numbers that it was made from: `ceil(4 × 78.1 / 60) = 6`."""
+    metric_value: float | None
+    target_value: float | None
+    not_scaled: tuple[str, ...] = ()
+
+
+class AlarmChange(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm's new state."""
+
+    at: float
+    alarm: str
+    state: str
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm that a policy acts on; `asks` tells to which side it looks."""
+
+    name: str
+    threshold: float
+    asks: Literal["more", "less"]
+    periods: int
+    period_seconds: int
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """The scalable target's, from a moment on."""
+
+    at: float
+    min: int
+    max: int
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One value for each step; the first is that of `begin + step_seconds`, which tells of the step that ends there."""
+
+    demand: Sequence[float]
+    """Requests a second."""
+    metric: Sequence[float]
+    """The followed metric; NaN where there is no data point."""
+    utilization: Sequence[float]
+    """Percent of what the running tasks can serve."""
+    latency: Sequence[float]
+    """99th percentile, seconds."""
+    dropped: Sequence[float]
+    """Percent of requests."""
+    desired: Sequence[int]
+    running: Sequence[int]
+    out: Sequence[int]
+    """1 where out of objective."""
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run follows."""
+
+    name: str
+    unit: str
+    """`%`, or empty."""
+    target: float | None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy, set of policies, or fixed count, on the whole of the traffic."""
+
+    name: str
+    fixed: int | None
+    is_within: bool
+    """Whether it keeps the objective."""
+    totals: Totals
+    metric: Metric
+    alarms: tuple[Alarm, ...]
+    alarm_changes: tuple[AlarmChange, ...]
+    bounds: tuple[Bounds, ...]
+    activities: tuple[Activity, ...]
+    series: Series
+    given: dict[str, Any]
+    """The policies and so on that ran, as AWS takes them."""
+    notes: tuple[str, ...] = ()
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """All runs of one scenario. The same scenario, candidates, seed and version give the same, byte for byte."""
+
+    scenario: str
+    version: str
+    seed: int
+    begin: float
+    step_seconds: float
+    steps: int
+    currency: str
+    task_hour: float
+    requests_per_second: float
+    """What one task serves at most."""
+    objective: str
+    """In words."""
+    minutes_allowed: float
+    best: str | None
+    """The cheapest run within the objective; None where none is."""
+    runs: tuple[Run, ...]
+    assumptions: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long the simulated time is."""
+        return self.steps * self.step_seconds
+
+
+def cheapest(runs: Sequence[Run]) -> Run | None:
+    """The cheapest within the objective; of equals the one with fewer minutes out, then the first."""
+    within = [one for one in runs if one.is_within]
+    return min(within, key=lambda one: (round(one.totals.cost, 2), one.totals.minutes_out), default=None)
+
+
+def flaps(activities: Sequence[Activity]) -> int:
+    """How many scale-ins were undone by a scale-out within half an hour."""
+    found, last_in = 0, float("-inf")
+    for one in activities:
+        if one.from_count is None or one.to_count is None or one.from_count == one.to_count:
+            continue
+        if one.to_count < one.from_count:
+            last_in = one.at
+        elif one.at - last_in <= FLAP_SECONDS:
+            found, last_in = found + 1, float("-inf")
+    return found
+
+
+def to_json(result: Result) -> bytes:
+    """One line of JSON; NaN becomes null."""
+    return msgspec.json.encode(result, enc_hook=_plain) + b"\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, array.array):
+        return value.tolist()
+    raise NotImplementedError(f"{type(value).__name__} has no JSON")

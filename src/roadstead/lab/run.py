@@ -1,0 +1,140 @@
+"""`run`: several policies and fixed counts on the same traffic, each in a virtual world of its own.
+
+The production controllers decide; time jumps. Nothing depends on the clock or on chance that isn't seeded.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pathlib
+from collections.abc import Callable, Sequence
+
+from roadstead.lab import policies, problems, recorder, results, scenario, service_model, spans, stage, traffic
+
+CHUNKS = 200
+"""How often progress is told in a run."""
+Progress = Callable[[str, float], None]
+"""Hears the name of the run, and which part of it is done."""
+
+
+def run(
+    subject: scenario.Scenario,
+    candidates: Sequence[policies.Candidate],
+    fixed: Sequence[int] = (),
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> results.Result:
+    """All candidates, then all fixed counts. `seed` instead of the scenario's. Raises problems.Invalid."""
+    seed = subject.seed if seed is None else seed
+    every = [*candidates, *(policies.fixed(count) for count in fixed)]
+    if not every:
+        raise problems.Invalid("there is nothing to try: give a policy, or a fixed count")
+    if len(every) > policies.CANDIDATES_MAX:
+        raise problems.Invalid(f"more than {policies.CANDIDATES_MAX} policies and counts")
+    names = [one.name for one in every]
+    double = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if double is not None:
+        raise problems.Invalid(f"two policies are called {double}: give one another Name, or its file another name")
+    demand = traffic.make(subject, seed)
+    model = service_model.Model(subject.service)
+    runs = tuple(_one(subject, demand, one, model, seed, progress) for one in every)
+    best = results.cheapest(runs)
+    return results.Result(
+        scenario=subject.name,
+        version=importlib.metadata.version("roadstead"),
+        seed=seed,
+        begin=demand.begin,
+        step_seconds=float(subject.step),
+        steps=len(runs[0].series.demand),
+        currency=subject.prices.currency,
+        task_hour=subject.prices.task_hour,
+        requests_per_second=subject.service.requests_per_second,
+        objective=describe_objective(subject.objective),
+        minutes_allowed=subject.objective.minutes,
+        best=best.name if best is not None else None,
+        runs=runs,
+        assumptions=_assumptions(subject, demand),
+    )
+
+
+def _one(
+    subject: scenario.Scenario,
+    demand: traffic.Demand,
+    candidate: policies.Candidate,
+    model: service_model.Model,
+    seed: int,
+    progress: Progress | None,
+) -> results.Run:
+    world = stage.build(subject, demand, candidate, model, seed)
+    seen = recorder.Recorder(subject, demand, candidate, model, world)
+    world.run_until(demand.begin)
+    seen.begin()
+    chunks = min(CHUNKS, int(demand.duration_seconds // subject.step))
+    for chunk in range(1, chunks + 1):
+        world.run_until(demand.begin + demand.duration_seconds * chunk / chunks)
+        if progress is not None:
+            progress(candidate.name, chunk / chunks)
+    if world.problems:
+        problem = world.problems[0]
+        raise problems.Invalid(f"a decision of {problem.controller} failed: {problem.what}", file=candidate.name)
+    return seen.run()
+
+
+def simulate(
+    source: str | pathlib.Path | scenario.Scenario,
+    candidates: Sequence[str | pathlib.Path | policies.Candidate] = (),
+    fixed: Sequence[int] = (),
+    *,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> results.Result:
+    """Try policies on traffic, as `roadstead simulate` does.
+
+        from roadstead import lab
+
+        result = lab.simulate("week.yaml", ["cpu60.json", "cpu75.json"], fixed=[20])
+        for run in result.runs:
+            print(run.name, run.totals.cost, run.totals.minutes_out)
+
+    `source` is a scenario or its file, `candidates` policies or their files (`lab.policies`), `fixed` task counts to
+    compare with. Without candidates and fixed counts those that the scenario names are taken. Deterministic: the same
+    scenario, candidates, seed and version give the same result. Raises lab.problems.Invalid with a message for people.
+    """
+    subject = source if isinstance(source, scenario.Scenario) else scenario.load(pathlib.Path(source))
+    if not candidates and not fixed:
+        candidates = [pathlib.Path(subject.folder, name) for name in subject.policies]
+        fixed = subject.fixed
+    chosen = [one if isinstance(one, policies.Candidate) else policies.load(pathlib.Path(one)) for one in candidates]
+    return run(subject, chosen, fixed, seed, progress)
+
+
+def describe_objective(objective: scenario.Objective) -> str:
+    """`utilization over 85 % or p99 latency over 500ms for at most 30 minutes`."""
+    limits = []
+    if objective.utilization_percent is not None:
+        limits.append(f"utilization over {objective.utilization_percent:g} %")
+    if objective.latency_p99 is not None:
+        limits.append(f"p99 latency over {spans.show_span(objective.latency_p99)}")
+    if objective.dropped_percent is not None:
+        limits.append(f"more than {objective.dropped_percent:g} % dropped")
+    allowed = f"for at most {objective.minutes:g} minutes" if objective.minutes else "never"
+    return f"{' or '.join(limits)} {allowed}"
+
+
+def _assumptions(subject: scenario.Scenario, demand: traffic.Demand) -> tuple[str, ...]:
+    """What the numbers rest on, a sentence each."""
+    service = subject.service
+    start = service.start_time
+    spread = f" ± {spans.show_span(start.deviation)}" if start.deviation else ""
+    return (
+        *(f"Traffic, {line}." for line in traffic.describe(subject)),
+        f"One task serves {service.requests_per_second:g} requests/s, {service.concurrency} at once; "
+        f"up to {service.queue} more wait, others are dropped.",
+        f"A balancer spreads requests evenly (a queue M/M/{service.concurrency} a task, steady within each 20 s).",
+        f"A request costs {service.cpu_seconds_per_request:g} s of CPU; a task reserves {service.cpu_units} CPU units.",
+        f"A task takes {spans.show_span(start.mean)}{spread} to start; the cluster never lacks room.",
+        f"A task costs {subject.prices.currency} {subject.prices.task_hour:g} an hour, from placement to its end.",
+        f"Policies ran for {spans.show_span(subject.warm_up)} on the first traffic before anything was counted.",
+        f"The objective is looked at every {spans.show_span(subject.step)}.",
+        *(f"{note}." for note in demand.notes),
+    )

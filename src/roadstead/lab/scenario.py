@@ -1,0 +1,275 @@
+"""A scenario: the traffic, what one task can do, its price, and what is good enough. Read from YAML by `load`.
+
+Nothing here runs anything. Every field that stands in a scenario has an effect, and one that doesn't exist is refused
+with its line. Spans are seconds, rates requests per second.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Annotated, Literal
+
+import msgspec
+
+from roadstead.lab import documents, problems, spans
+
+START = 1_767_571_200.0
+"""2026-01-05T00:00:00Z, a Monday."""
+EARLIEST = 315_532_800.0
+"""1980-01-01: smaller moments of a trace count from its beginning, not from 1970."""
+SLOT_SECONDS = 20
+"""Traffic is level for so long; the finest metrics have that period, too."""
+DURATION_SECONDS_MAX = 2 * 366 * 86_400
+STEPS_MAX = 1_100_000
+"""Rows of a run's series: two years of minutes."""
+SCENARIO_BYTES_MAX = 1_000_000
+TASKS_MAX = 5_000
+"""ECS's quota of tasks of a service."""
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=TASKS_MAX)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Root of everything that a scenario is made of."""
+
+
+class Constant(Part, frozen=True, kw_only=True):
+    rate: NotNegative
+
+
+class Diurnal(Part, frozen=True, kw_only=True):
+    """A day's swing: a cosine between `low` at night and `high` at `peak` (time of day, UTC)."""
+
+    low: NotNegative
+    high: NotNegative
+    peak: spans.Hour = spans.Hour(14.0)
+
+
+class Ramp(Part, frozen=True, kw_only=True):
+    """Level at `from`, then a straight line between two moments after the start, then level at `to`."""
+
+    low: NotNegative = msgspec.field(name="from")
+    high: NotNegative = msgspec.field(name="to")
+    begin: spans.Span = spans.Span(0)
+    end: spans.Span
+
+
+class Spike(Part, frozen=True, kw_only=True):
+    """For `duration` from `at` on, what stands before it in the list is multiplied by `factor`."""
+
+    at: spans.Span
+    duration: spans.Span
+    factor: NotNegative
+
+
+class FlashCrowd(Part, frozen=True, kw_only=True):
+    """`peak` requests a second more: there after `rise`, for `hold`, then half as many every `half_life`."""
+
+    at: spans.Span
+    peak: Positive
+    rise: spans.Span = spans.Span(300)
+    hold: spans.Span = spans.Span(600)
+    half_life: spans.Span = spans.Span(900)
+
+
+class Weekend(Part, frozen=True, kw_only=True):
+    """On these days (UTC) what stands before it in the list is multiplied by `factor`."""
+
+    factor: NotNegative
+    days: tuple[Day, ...] = ("sat", "sun")
+
+
+class Growth(Part, frozen=True, kw_only=True):
+    """What stands before it in the list grows by `percent` with each `per`, compounding."""
+
+    percent: Annotated[float, msgspec.Meta(gt=-100)]
+    per: spans.Span = spans.Span(604_800)
+
+
+class Noise(Part, frozen=True, kw_only=True):
+    """What stands before it in the list is multiplied, each 20 s anew, by 1 with a standard deviation of `percent`."""
+
+    percent: NotNegative
+
+
+class Scale(Part, frozen=True, kw_only=True):
+    """What stands before it in the list is multiplied by `factor`."""
+
+    factor: NotNegative
+
+
+class Trace(Part, frozen=True, kw_only=True):
+    """A recording (`lab.traces`): a CSV, or what `aws cloudwatch get-metric-data` printed."""
+
+    file: str
+    """Relative to the scenario."""
+    timestamp: str | None = None
+    """Name of the CSV's column; else the one that is called so, or the first."""
+    rate: str | None = None
+    """Name of the CSV's column; else the one that is called so, or the second."""
+    id: str | None = None
+    """Which of several results of GetMetricData."""
+    period: spans.Span | None = None
+    """Given where values are sums over a period (RequestCount with the statistic Sum): they are divided by it."""
+    repeat: bool = False
+    """Begin again where the recording ends before the scenario."""
+    align: bool = True
+    """The recording's first moment is the scenario's start; else its moments are taken as they are."""
+
+
+class TrafficPart(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the list `traffic`: exactly one of these. Sources add up, the others change what is before them."""
+
+    constant: Constant | None = None
+    diurnal: Diurnal | None = None
+    ramp: Ramp | None = None
+    flash_crowd: FlashCrowd | None = None
+    trace: Trace | None = None
+    spike: Spike | None = None
+    weekend: Weekend | None = None
+    growth: Growth | None = None
+    noise: Noise | None = None
+    scale: Scale | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"exactly one of {', '.join(self.__struct_fields__)} is needed here, {len(given)} are given"
+            )
+
+    @property
+    def kind(self) -> Part:
+        """The one that is given."""
+        found = next(one for name in self.__struct_fields__ if (one := getattr(self, name)) is not None)
+        assert isinstance(found, Part)
+        return found
+
+
+class StartTime(Part, frozen=True, kw_only=True):
+    """How long from placement to RUNNING: normally distributed, never less than a tenth of the mean."""
+
+    mean: spans.Span
+    deviation: spans.Span = spans.Span(0)
+
+
+class Service(Part, frozen=True, kw_only=True):
+    """What one task can do."""
+
+    requests_per_second: Positive
+    """What one task serves at most."""
+    cpu_seconds_per_request: NotNegative
+    cpu_units: Annotated[int, msgspec.Meta(ge=128, le=196_608)] = 1024
+    """What a task reserves: CPUUtilization is in percent of this. 1024 units are one core."""
+    cpu_percent_idle: Annotated[float, msgspec.Meta(ge=0, lt=100)] = 0.0
+    """CPUUtilization without any request."""
+    memory_mib: Annotated[int, msgspec.Meta(ge=6, le=1_000_000)] = 512
+    memory_used_mib: NotNegative = 128.0
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+    """Requests that a task works on at once."""
+    queue: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
+    """Requests that wait in front of a task; more are dropped."""
+    start_time: StartTime = StartTime(mean=spans.Span(40), deviation=spans.Span(10))
+    stop_time: spans.Span = spans.Span(5)
+
+
+class Tasks(Part, frozen=True, kw_only=True):
+    """The scalable target's bounds, and the count to begin with."""
+
+    min: Count = 1
+    max: Count = 100
+    initial: Count | None = None
+    """Else `min`, but at least one. What happens during the warm-up isn't counted."""
+
+    def __post_init__(self) -> None:
+        if self.min > self.max:
+            raise ValueError("min must not be more than max")
+
+
+class Prices(Part, frozen=True, kw_only=True):
+    task_hour: NotNegative = 0.04048 + 2 * 0.004445
+    """Default: 1 vCPU and 2 GB on Fargate (Linux/x86, us-east-1, 2026)."""
+    currency: str = "$"
+
+
+class Objective(Part, frozen=True, kw_only=True):
+    """A moment in which any of these limits is passed is out of objective; at most `minutes` of them are fine."""
+
+    utilization_percent: Positive | None = None
+    """Of what the running tasks can serve."""
+    latency_p99: spans.Span | None = None
+    dropped_percent: NotNegative | None = None
+    minutes: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        if self.utilization_percent is None and self.latency_p99 is None and self.dropped_percent is None:
+            raise ValueError("give utilization_percent, latency_p99 or dropped_percent")
+
+
+class Scenario(Part, frozen=True, kw_only=True):
+    """See the module. Made by `load`, or in code."""
+
+    name: str
+    traffic: Annotated[tuple[TrafficPart, ...], msgspec.Meta(min_length=1, max_length=100)]
+    service: Service
+    objective: Objective
+    tasks: Tasks = Tasks()
+    prices: Prices = Prices()
+    start: spans.Moment | None = None
+    """Else the trace's first moment where there is one alone, else Monday, 2026-01-05."""
+    duration: spans.Span | None = None
+    """Else the trace's; needed where there is none."""
+    step: spans.Span = spans.Span(60)
+    """How often the world is looked at for the series and the objective."""
+    warm_up: spans.Span = spans.Span(3600)
+    """So long before the start policies run on the first moment's traffic; it isn't counted."""
+    policies: tuple[str, ...] = ()
+    """Files of policies to try, relative to the scenario."""
+    fixed: tuple[Annotated[int, msgspec.Meta(ge=1, le=TASKS_MAX)], ...] = ()
+    """Fixed counts to compare with."""
+    seed: int = 1
+    folder: str = msgspec.field(default=".", name="(folder)")
+    """Where `trace` and `policies` are looked for: that of the file. YAML can't give it."""
+
+    def __post_init__(self) -> None:
+        if self.step < SLOT_SECONDS or self.step % SLOT_SECONDS:
+            raise ValueError(f"step must be a multiple of {SLOT_SECONDS}s")
+        if self.start is not None and self.start < EARLIEST:
+            raise ValueError("start must be after 1980")
+        if self.warm_up < 600:
+            raise ValueError("warm_up must be at least 10m: policies and alarms need it")
+        if self.duration is not None:
+            check_duration(self.duration, self.step)
+
+
+def check_duration(duration_seconds: float, step_seconds: float) -> None:
+    """Raises ValueError where a run can't be so long."""
+    if not step_seconds <= duration_seconds <= DURATION_SECONDS_MAX:
+        raise ValueError(f"duration must be from one step to {spans.show_span(DURATION_SECONDS_MAX)}")
+    if duration_seconds / step_seconds > STEPS_MAX:
+        raise ValueError(f"that is more than {STEPS_MAX} steps: take a longer step")
+
+
+def parse(text: str, file: str = "scenario", folder: str = ".") -> Scenario:
+    """A scenario from YAML. Raises problems.Invalid, which names line and field."""
+    return msgspec.structs.replace(documents.parse(text, file, Scenario), folder=folder)
+
+
+def load(path: pathlib.Path) -> Scenario:
+    """A scenario from a YAML file. Raises problems.Invalid."""
+    return parse(read_text(path, SCENARIO_BYTES_MAX), str(path), str(path.parent))
+
+
+def read_text(path: pathlib.Path, bytes_max: int) -> str:
+    """A file's text. Raises problems.Invalid where it can't be read or is too long."""
+    try:
+        if path.stat().st_size > bytes_max:
+            raise problems.Invalid(f"the file has more than {bytes_max:,} bytes", file=str(path))
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise problems.Invalid(f"can't be read: {problem.strerror}", file=str(path)) from None
+    except UnicodeDecodeError:
+        raise problems.Invalid("is no text in UTF-8", file=str(path)) from None

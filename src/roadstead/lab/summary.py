@@ -1,0 +1,114 @@
+"""A result in words and tables: the sentence with the answer, the rows of the table, and Markdown for pull requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from roadstead.lab import results, spans
+
+HEADERS = ("Policy", "Cost", "Task hours", "Out of objective", "Spare", "Activities", "Flaps", "Peak")
+SPARK = "▁▂▃▄▅▆▇█"
+SPARK_COLUMNS = 60
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, as text; `cells` as `HEADERS`."""
+
+    cells: tuple[str, ...]
+    is_best: bool
+    is_within: bool
+
+
+def money(result: results.Result, amount: float) -> str:
+    """`$ 73.01`."""
+    return f"{result.currency} {amount:,.2f}"
+
+
+def minutes(amount: float) -> str:
+    """`26 min`; seconds only where there are some."""
+    return f"{amount:,.0f} min" if amount == int(amount) else f"{amount:,.1f} min"
+
+
+def rows(result: results.Result) -> tuple[Row, ...]:
+    """One for each run, in their order."""
+    made = []
+    for one in result.runs:
+        totals = one.totals
+        cells = (
+            one.name,
+            money(result, totals.cost),
+            f"{totals.task_hours:,.0f}",
+            minutes(totals.minutes_out),
+            f"{totals.spare_percent:,.0f} %",
+            f"{totals.activities:,}",
+            f"{totals.flaps:,}",
+            f"{totals.peak:,}",
+        )
+        made.append(Row(cells=cells, is_best=one.name == result.best, is_within=one.is_within))
+    return tuple(made)
+
+
+def mark(result: results.Result) -> str:
+    """What stands behind the best run: `cheapest within 30 min`."""
+    allowed = (
+        f"within {minutes(result.minutes_allowed)}" if result.minutes_allowed else "that is never out of objective"
+    )
+    return f"cheapest {allowed}"
+
+
+def answer(result: results.Result) -> str:
+    """One sentence or two: which is cheapest within the objective, and how the others do."""
+    span = spans.show_span(result.seconds)
+    best = next((one for one in result.runs if one.name == result.best), None)
+    if best is None:
+        nearest = min(result.runs, key=lambda one: one.totals.minutes_out)
+        return (
+            f"None keeps the objective ({result.objective}). Nearest is {nearest.name}: out of it for "
+            f"{minutes(nearest.totals.minutes_out)} of {span}, for {money(result, nearest.totals.cost)}."
+        )
+    said = (
+        f"{best.name} is the cheapest within the objective ({result.objective}): "
+        f"{money(result, best.totals.cost)} for {span}, {minutes(best.totals.minutes_out)} out of it."
+    )
+    fixed = [one for one in result.runs if one.fixed is not None and one is not best]
+    if not fixed:
+        return said
+    other = min(fixed, key=lambda one: (not one.is_within, one.totals.cost))
+    verdict = "keeps it, too" if other.is_within else f"misses it: {minutes(other.totals.minutes_out)}"
+    return f"{said} {other.fixed} fixed tasks cost {money(result, other.totals.cost)}; that {verdict}."
+
+
+def spark(values: Sequence[float], columns: int = SPARK_COLUMNS) -> str:
+    """A line of so many columns at most, each as high as the largest of its values."""
+    width = min(columns, len(values))
+    tops = [max(values[len(values) * one // width : len(values) * (one + 1) // width]) for one in range(width)]
+    high = max(tops, default=0.0) or 1.0
+    return "".join(SPARK[min(len(SPARK) - 1, int(top / high * (len(SPARK) - 1) + 0.5))] for top in tops)
+
+
+def markdown(result: results.Result) -> str:
+    """The answer, the table and a sparkline each: for pull requests."""
+    lines = [
+        f"**{result.scenario}**: {answer(result)}",
+        "",
+        f"| {' | '.join(HEADERS)} |",
+        f"| --- |{' ---: |' * (len(HEADERS) - 1)}",
+    ]
+    for row in rows(result):
+        cells = list(row.cells)
+        cells[0] = cells[0].replace("|", "\\|")
+        if row.is_best:
+            cells = [f"**{cell}**" for cell in cells]
+        lines.append(f"| {' | '.join(cells)} |")
+    demand = result.runs[0].series.demand
+    lines += ["", "```", f"{'requests/s':<16} {spark(demand)}  up to {max(demand):,.0f}"]
+    for one in result.runs:
+        lines.append(f"{one.name[:16]:<16} {spark(one.series.running)}  up to {one.totals.peak:,} tasks")
+    lines += [
+        "```",
+        "",
+        f"Simulated {spans.show_span(result.seconds)}, seed {result.seed}, roadstead {result.version}.",
+    ]
+    return "\n".join(lines) + "\n"

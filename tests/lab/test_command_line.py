@@ -1,0 +1,92 @@
+"""`roadstead simulate`: what a user types, and what is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+CPU = (
+    '{"TargetValue": 60, "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}}'
+)
+SCENARIO = """name: Two hours
+duration: 2h
+traffic:
+- ramp: {from: 60, to: 600, begin: 30m, end: 60m}
+service: {requests_per_second: 50, cpu_seconds_per_request: 0.02}
+objective: {utilization_percent: 85, minutes: 30}
+tasks: {min: 2, max: 30}
+policies: [cpu60.json]
+fixed: [20]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "ramp.yaml").write_text(SCENARIO)
+    (tmp_path / "cpu60.json").write_text(CPU)
+    return tmp_path
+
+
+def simulate(folder: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "roadstead", "simulate", *arguments]
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_table_marks_the_cheapest(folder: pathlib.Path) -> None:
+    done = simulate(folder, "ramp.yaml")
+    assert done.returncode == 0, done.stderr
+    header, best, fixed = [line for line in done.stdout.splitlines() if line]
+    assert header.split()[:4] == ["POLICY", "COST", "TASK", "HOURS"]
+    assert best.startswith("cpu60  ← cheapest within 30 min  $ ")
+    assert fixed.split() == ["fixed", "20", "$", "1.97", "40", "0", "min", "151", "%", "0", "0", "20"]
+    assert "2 runs × 120 steps" in done.stderr and "seed 1" in done.stderr
+
+
+def test_the_command_line_names_what_to_try_instead(folder: pathlib.Path) -> None:
+    done = simulate(folder, "ramp.yaml", "--fixed", "5", "--json", "-")
+    told = json.loads(done.stdout)
+    assert [one["name"] for one in told["runs"]] == ["fixed 5"]
+    assert told["best"] is None
+    assert "series" not in told["runs"][0]
+
+
+def test_a_trace_in_place_of_the_traffic(folder: pathlib.Path) -> None:
+    (folder / "trace.csv").write_text("timestamp,rps\n1795341600,100\n1795345200,100\n")
+    done = simulate(folder, "ramp.yaml", "--trace", "trace.csv", "--fixed", "3", "--json", "whole.json")
+    assert done.returncode == 0, done.stderr
+    whole = json.loads((folder / "whole.json").read_text())
+    assert set(whole["runs"][0]["series"]["demand"]) == {100.0}
+    assert whole["begin"] == 1_795_341_600.0
+    assert "whole.json (0.0 MB)" in done.stdout
+
+
+def test_markdown_for_a_pull_request(folder: pathlib.Path) -> None:
+    done = simulate(folder, "ramp.yaml", "--format", "md")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("**Two hours**: cpu60 is the cheapest within the objective")
+    assert "| fixed 20 | $ 1.97 | 40 | 0 min | 151 % | 0 | 0 | 20 |" in lines
+    assert any(line.startswith("requests/s       ▂") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (("none.yaml",), "roadstead: none.yaml: can't be read: No such file or directory"),
+        (("ramp.yaml", "--policy", "ramp.yaml"), "roadstead: ramp.yaml:1: this is no JSON"),
+        (("ramp.yaml", "--format", "pdf"), "roadstead: --format pdf can't be"),
+        (("cpu60.json",), "roadstead: cpu60.json:1: TargetValue: there is no such field"),
+        (("ramp.yaml", "--policy", "bad.json"), "roadstead: bad: ValidationException: TargetValue must be greater"),
+    ],
+)
+def test_errors_are_for_people_and_exit_with_2(folder: pathlib.Path, arguments: tuple[str, ...], told: str) -> None:
+    (folder / "bad.json").write_text(CPU.replace("60", "-1"))
+    done = simulate(folder, *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
