@@ -20,7 +20,7 @@ import functools
 import math
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import cast, get_args
 
 import msgspec
 
@@ -44,6 +44,8 @@ EVALUATIONS_PER_SECOND = 2000
 """Where there are more alarms than this by half, their evaluations are spread, at this rate."""
 SPREAD_SHARE_MAX = 0.25
 """Over which share of the evaluation interval they are spread at most."""
+WATCHES_MAX = 20_000
+"""Configurations whose rules and newest verdicts are kept."""
 _EXACT = decimal.Context(prec=700, traps=[decimal.Inexact])
 """Adds what doubles are written as without rounding: they have at most 308 digits before the point, 341 behind it."""
 
@@ -54,25 +56,26 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
     if alarm is None:
         return plan.NOTHING
     seen = alarm.observed
-    look = None if _is_evaluated(alarm, now) else _Look(view, alarm, now)
+    watch = _watch(alarm.spec)
+    look = None if _is_evaluated(alarm, watch, now) else _Look(view, watch, seen.state, now)
     state = seen.state if look is None else look.verdict.state
-    runs = _actions_due(alarm, state, now)
+    runs = _actions_due(alarm, watch, state, now)
     is_news = look is not None and (
         state != seen.state or look.verdict.breaching != seen.breaching_datapoints or seen.forced_at is not None
     )
     if not runs and not is_news:
-        return plan.Plan(wake_at=_wake_at(view, alarm, seen.actions_at, now))
+        return plan.Plan(wake_at=_wake_at(view, alarm, watch, seen.actions_at, now))
     after = seen if look is None else look.observed(seen)
     if runs:
-        after = _with_actions(view, alarm, after, look, now)
+        after = _with_actions(view, watch, after, look, now)
     draft = plan.Draft(view)
     draft.put(msgspec.structs.replace(alarm, observed=after))
     if state != seen.state:
         alarms_history.add(draft, alarms_history.state_update(view.ids.uuid(), alarm.name, seen, after))
     if runs and (state != seen.state or seen.actions_at is None):
-        for action in _scaling_actions(alarm.spec, state):
+        for action in watch.scaling_actions[state]:
             alarms_history.add(draft, alarms_history.action(view.ids.uuid(), alarm.name, action, after, now))
-    return draft.plan(_wake_at(view, alarm, after.actions_at, now))
+    return draft.plan(_wake_at(view, alarm, watch, after.actions_at, now))
 
 
 # -- evaluating
@@ -101,21 +104,68 @@ def _metric(spec: alarms.AlarmSpec) -> metrics.Metric:
     return metrics.Metric(spec.namespace, spec.metric_name, spec.dimensions)
 
 
+class _Watch:
+    """What a configuration comes to, worked out once, and the newest evaluation with it: a window of data points that
+    is still the same, from the same state on, has the same verdict.
+    """
+
+    __slots__ = (
+        "from_state", "interval_seconds", "metric", "points", "repeat_seconds", "rule", "scaling_actions", "spec",
+        "statistic", "verdict",
+    )  # fmt: skip
+
+    def __init__(self, spec: alarms.AlarmSpec) -> None:
+        self.spec = spec
+        self.rule = rule_of(spec)
+        self.statistic = None if spec.metrics else spec.extended_statistic or spec.statistic or "Average"
+        self.metric = None if spec.metrics else _metric(spec)
+        self.interval_seconds = alarm_evaluation.evaluation_interval(spec.period_seconds, spec.evaluation_periods)
+        is_fine = spec.period_seconds == FINE_REPEAT_PERIOD_SECONDS
+        self.repeat_seconds = FINE_REPEAT_SECONDS if is_fine else REPEAT_SECONDS
+        self.scaling_actions = {state: _scaling_actions(spec, state) for state in get_args(alarms.AlarmState)}
+        self.points: Sequence[alarm_evaluation.Datapoint | None] = ()
+        self.from_state: alarms.AlarmState | None = None
+        self.verdict: alarm_evaluation.Evaluation | None = None
+
+    def evaluate(
+        self, points: Sequence[alarm_evaluation.Datapoint | None], state: alarms.AlarmState
+    ) -> alarm_evaluation.Evaluation:
+        """The verdict over a window."""
+        if self.verdict is None or points is not self.points or state != self.from_state:
+            self.verdict = alarm_evaluation.evaluate(self.rule, points, state)
+            self.points, self.from_state = points, state
+        return self.verdict
+
+
+_watches: dict[int, _Watch] = {}
+"""By the configuration's identity: a record that is written anew keeps the one it has."""
+
+
+def _watch(spec: alarms.AlarmSpec) -> _Watch:
+    found = _watches.get(id(spec))
+    if found is None or found.spec is not spec:
+        if len(_watches) >= WATCHES_MAX:
+            _watches.clear()
+        found = _watches[id(spec)] = _Watch(spec)
+    return found
+
+
 class _Look:
     """One evaluation: what was read, and the verdict."""
 
-    def __init__(self, view: views.View, alarm: alarms.MetricAlarm, now: float) -> None:
-        spec = alarm.spec
+    __slots__ = ("now", "span", "verdict", "watch")
+
+    def __init__(self, view: views.View, watch: _Watch, state: alarms.AlarmState, now: float) -> None:
         self.now = now
-        self.spec = spec
-        self.rule = rule_of(spec)
-        self.span = alarm_evaluation.window(self.rule, now)
-        self.statistic = None if spec.metrics else spec.extended_statistic or spec.statistic or "Average"
-        if self.statistic is None:
-            points = alarm_evaluation.datapoints(self.span, alarm_math.read(view.signals, spec.metrics, self.span, now))
+        self.watch = watch
+        self.span = alarm_evaluation.window(watch.rule, now)
+        points: Sequence[alarm_evaluation.Datapoint | None]
+        if watch.metric is None or watch.statistic is None:
+            figures = alarm_math.read(view.signals, watch.spec.metrics, self.span, now)
+            points = alarm_evaluation.datapoints(self.span, figures)
         else:
-            points = view.signals.window(_metric(spec), spec.unit, self.statistic, self.span, now)
-        self.verdict = alarm_evaluation.evaluate(self.rule, points, alarm.observed.state)
+            points = view.signals.window(watch.metric, watch.spec.unit, watch.statistic, self.span, now)
+        self.verdict = watch.evaluate(points, state)
 
     @property
     def newest(self) -> alarm_evaluation.Datapoint | None:
@@ -141,13 +191,14 @@ class _Look:
         )
         if self.verdict.state == before.state:
             return after
+        watch, rule = self.watch, self.watch.rule
         data = alarm_reasons.describe_data(
-            self.rule, self.verdict, self.span, statistic=self.statistic, unit=self.spec.unit, now=self.now
+            rule, self.verdict, self.span, statistic=watch.statistic, unit=watch.spec.unit, now=self.now
         )
         return msgspec.structs.replace(
             after,
             state=self.verdict.state,
-            reason=alarms_history.cut(alarm_reasons.describe(self.rule, self.verdict), REASON_CHARACTERS_MAX),
+            reason=alarms_history.cut(alarm_reasons.describe(rule, self.verdict), REASON_CHARACTERS_MAX),
             reason_data=alarms_history.fit_reason_data(data, REASON_DATA_CHARACTERS_MAX),
             state_updated_at=self.now,
             state_transitioned_at=self.now,
@@ -165,31 +216,23 @@ def _window(values: Sequence[float]) -> alarms.WindowValues | None:
     return alarms.WindowValues(average=mean, minimum=min(finite), maximum=max(finite))
 
 
-def _interval(spec: alarms.AlarmSpec) -> int:
-    return alarm_evaluation.evaluation_interval(spec.period_seconds, spec.evaluation_periods)
-
-
-def _is_evaluated(alarm: alarms.MetricAlarm, now: float) -> bool:
+def _is_evaluated(alarm: alarms.MetricAlarm, watch: _Watch, now: float) -> bool:
     """Whether nothing is to be evaluated before the next evaluation time."""
-    seen = alarm.observed
-    interval = _interval(alarm.spec)
-    mark = math.floor(now / interval)
+    seen, interval = alarm.observed, watch.interval_seconds
     if seen.forced_at is not None:
-        return math.floor(seen.forced_at / interval) == mark  # SetAlarmState holds until the next evaluation
+        return seen.forced_at // interval == now // interval  # SetAlarmState holds until the next evaluation
     if seen.evaluated_at is None or seen.evaluated_at <= alarm.spec_updated_at:
         return False  # never, or with another configuration
-    return math.floor(seen.evaluated_at / interval) == mark
+    return seen.evaluated_at // interval == now // interval
 
 
-def _wake_at(view: views.View, alarm: alarms.MetricAlarm, actions_at: float | None, now: float) -> float:
-    spec = alarm.spec
-    interval = _interval(spec)
-    at = alarm_evaluation.next_evaluation_at(spec.period_seconds, spec.evaluation_periods, now)
+def _wake_at(view: views.View, alarm: alarms.MetricAlarm, watch: _Watch, actions_at: float | None, now: float) -> float:
+    interval, repeat = watch.interval_seconds, watch.repeat_seconds
+    at = alarm_evaluation.next_evaluation_at(alarm.spec.period_seconds, alarm.spec.evaluation_periods, now)
     count = view.size(tables.ALARMS, "listing", "all")
     if 2 * count > EVALUATIONS_PER_SECOND:
         spread_seconds = min(count / EVALUATIONS_PER_SECOND, interval * SPREAD_SHARE_MAX)
         at += zlib.crc32(alarm.name.encode()) / 2**32 * spread_seconds
-    repeat = _repeat_seconds(spec)
     if interval <= repeat or actions_at is None:
         return at
     return min(at, max(_whole(now, repeat), _whole(actions_at, repeat)) + repeat)
@@ -199,42 +242,37 @@ def _wake_at(view: views.View, alarm: alarms.MetricAlarm, actions_at: float | No
 
 
 def _whole(moment: float, seconds: int) -> float:
-    return float(math.floor(moment / seconds) * seconds)
-
-
-def _repeat_seconds(spec: alarms.AlarmSpec) -> int:
-    return FINE_REPEAT_SECONDS if spec.period_seconds == FINE_REPEAT_PERIOD_SECONDS else REPEAT_SECONDS
+    return moment // seconds * seconds
 
 
 def _scaling_actions(spec: alarms.AlarmSpec, state: alarms.AlarmState) -> tuple[str, ...]:
-    actions = spec.actions_of(state)
-    return tuple(action for action in actions if action.startswith(SCALING_ACTION)) if actions else ()
+    return tuple(action for action in spec.actions_of(state) if action.startswith(SCALING_ACTION))
 
 
-def _actions_due(alarm: alarms.MetricAlarm, state: alarms.AlarmState, now: float) -> bool:
+def _actions_due(alarm: alarms.MetricAlarm, watch: _Watch, state: alarms.AlarmState, now: float) -> bool:
     """Whether the actions of `state` are to be run now: because it is new, or because it lasts."""
-    spec, last = alarm.spec, alarm.observed.actions_at
-    if not spec.actions_enabled or not _scaling_actions(spec, state):
+    if not watch.spec.actions_enabled or not watch.scaling_actions[state]:
         return False
+    last = alarm.observed.actions_at
     if state != alarm.observed.state or last is None:
         return True
     # Counted in evaluation times, not from moment to moment: else one late look would put off all that follow.
-    repeat = _repeat_seconds(spec)
-    step = min(_interval(spec), repeat)
+    repeat = watch.repeat_seconds
+    step = min(watch.interval_seconds, repeat)
     return _whole(now, step) >= _whole(last, step) + repeat
 
 
 def _with_actions(
-    view: views.View, alarm: alarms.MetricAlarm, after: alarms.AlarmObserved, look: _Look | None, now: float
+    view: views.View, watch: _Watch, after: alarms.AlarmObserved, look: _Look | None, now: float
 ) -> alarms.AlarmObserved:
     """With the actions run at `now`, and the newest value that they are to count with."""
     if look is None and after.forced_at is not None:
-        told = alarms_history.values_told(after.reason_data)[-alarm.spec.evaluation_periods :]
+        told = alarms_history.values_told(after.reason_data)[-watch.spec.evaluation_periods :]
         if told:
             return msgspec.structs.replace(
                 after, actions_at=now, newest_value=told[-1], newest_value_at=after.forced_at, window=_window(told)
             )
-        look = _Look(view, alarm, now)
+        look = _Look(view, watch, after.state, now)
         newest = look.newest
         after = msgspec.structs.replace(
             after,

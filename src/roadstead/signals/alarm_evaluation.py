@@ -6,7 +6,6 @@ to `evaluate` with the alarm's present state. Words for the outcome are in `alar
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, assert_never
@@ -139,14 +138,14 @@ def evaluate(rule: Rule, points: Sequence[Datapoint | None], state: State) -> Ev
     is_breaching, threshold = _BREACHES[rule.comparison], rule.threshold
     breaching = sum([is_breaching(point.value, threshold) for point in used])
     missing = periods - len(used)
-    if _has_few_samples(rule, reals):
+    if rule.ignores_few_samples and _has_few_samples(rule, reals):
         return Evaluation(state=state, used=used, breaching=breaching, filled=0, kept_because="few_samples")
+    if not missing:
+        return Evaluation(state="ALARM" if breaching >= needed else "OK", used=used, breaching=breaching, filled=0)
 
     def verdict(reached: State, filled: int = 0) -> Evaluation:
         return Evaluation(state=reached, used=used, breaching=breaching, filled=filled)
 
-    if not missing:
-        return verdict("ALARM" if breaching >= needed else "OK")
     match rule.treat_missing:
         case "breaching":
             return verdict("ALARM" if breaching + missing >= needed else "OK", missing)
@@ -174,7 +173,7 @@ def _has_few_samples(rule: Rule, reals: Sequence[Datapoint]) -> bool:
 
     AWS: "the alarm state does not change during periods with too few data points"; we take the newest one's period.
     """
-    if not rule.ignores_few_samples or rule.percentile is None or not reals:
+    if rule.percentile is None or not reals:
         return False
     return reals[0].sample_count < percentiles.significant_samples(rule.percentile)
 
@@ -194,7 +193,7 @@ def evaluation_interval(period_seconds: int, evaluation_periods: int) -> int:
 def next_evaluation_at(period_seconds: int, evaluation_periods: int, now: float) -> float:
     """The first moment after `now` at which the alarm is to be evaluated: on the full 10 s, minute or hour."""
     interval = evaluation_interval(period_seconds, evaluation_periods)
-    return float((math.floor(now / interval) + 1) * interval)
+    return (now // interval + 1.0) * interval
 
 
 def window(rule: Rule, now: float) -> Window:
@@ -206,7 +205,7 @@ def window(rule: Rule, now: float) -> Window:
     period = rule.period_seconds
     is_fine = period < retention.MINUTE
     slide = period if is_fine else evaluation_interval(period, rule.evaluation_periods)
-    end = math.floor(now / slide) * slide
+    end = int(now // slide) * slide
     count = rule.looked_at
     start = end - period * count
     while is_fine and now - start > retention.GRAINS[0].keep_seconds:
