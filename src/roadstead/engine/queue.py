@@ -30,6 +30,10 @@ class WorkQueue:
         """How many keys wait now."""
         return sum(len(keys) for keys in self._ready)
 
+    def __bool__(self) -> bool:
+        """Whether a key waits now."""
+        return bool(self._turns)
+
     @property
     def sleeping(self) -> int:
         """How many keys have a moment at which they wake."""

@@ -76,6 +76,11 @@ class Stepper:
         """How many keys wait to be looked at now."""
         return len(self._queue)
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a key waits to be looked at now."""
+        return bool(self._queue)
+
     def start(self, now: float) -> None:
         """Begin anew: every key of every controller is looked at once."""
         self._queue.clear()
@@ -91,6 +96,8 @@ class Stepper:
 
     def note(self, commit: store.Commit) -> None:
         """Add the keys that a commit concerns; to be given to `store.watch`."""
+        if not commit.changes:
+            return  # data points alone concern no key
         look = self._store.view()
         for place, one in enumerate(self._controllers):
             for change in commit.changes:
@@ -100,7 +107,7 @@ class Stepper:
                             self._queue.add(place, key)
                 except Exception as error:
                     self._tell(place, change.key, f"keys of a change to {change.table}", error, 1, 0.0)
-        if self._on_work is not None and len(self._queue):
+        if self._on_work is not None and self._queue:
             self._on_work()
 
     def step(self, now: float) -> bool:

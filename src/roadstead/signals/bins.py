@@ -112,6 +112,9 @@ def of_value(value: float, count: float) -> Bin:
 
 def of_values(values: Sequence[float], counts: Sequence[float]) -> Bin | None:
     """A bin of values, each seen as often as `counts` says (empty: once); None where there is no sample at all."""
+    if len(values) == 1:
+        count = counts[0] if counts else 1.0
+        return of_value(values[0], count) if count > 0.0 else None
     spread: dict[float, float] = {}
     for value, count in zip(values, counts or (1.0,) * len(values), strict=True):
         if count > 0.0:

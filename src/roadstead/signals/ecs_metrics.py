@@ -11,6 +11,7 @@ All functions are pure; who calls `cluster_data` keeps each instance's newest `I
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -26,6 +27,8 @@ CPU_UNITS_MIN = 2
 """A container without cpu counts as 2 units: the agent never gives the kernel fewer shares."""
 USAGE_SECONDS_MAX = 60.0
 """An instance silent for longer (three samples) is left out of its cluster's metric."""
+METRICS_KEPT_MAX = 4096
+"""Names of metrics that are kept from sample to sample."""
 VALUES_PER_DATUM_MAX = 150
 """Distinct values in one datum, as PutMetricData allows."""
 
@@ -118,10 +121,9 @@ def service_data(
         of_memory = memory_utilization(usage, reserved)
         if of_memory is not None:
             memory.append(of_memory)
-    dimensions = (("ClusterName", cluster), ("ServiceName", service))
     data: list[metrics.Datum] = []
     for name, values in ((CPU, cpu), (MEMORY, memory)):
-        data += _data(metrics.Metric(NAMESPACE, name, dimensions), values, at, name in high_resolution)
+        data += _data(_metric(name, cluster, service), values, at, name in high_resolution)
     return data
 
 
@@ -155,14 +157,20 @@ def cluster_data(
     data: list[metrics.Datum] = []
     for name, used, capacity in shares:
         if capacity > 0.0:
-            subject = metrics.Metric(NAMESPACE, name, (("ClusterName", cluster),))
-            data += _data(subject, [used * 100.0 / capacity], at, False)
+            data += _data(_metric(name, cluster), [used * 100.0 / capacity], at, False)
     return data
+
+
+@functools.lru_cache(maxsize=METRICS_KEPT_MAX)
+def _metric(name: str, cluster: str, service: str | None = None) -> metrics.Metric:
+    """A metric of a cluster, or of a service in it; the same object each time, whose hash is known."""
+    of_service = (("ServiceName", service),) if service is not None else ()
+    return metrics.Metric(NAMESPACE, name, (("ClusterName", cluster), *of_service))
 
 
 def _data(metric: metrics.Metric, values: Sequence[float], at: float, is_high_resolution: bool) -> list[metrics.Datum]:
     """The values as few data, equal ones counted together."""
-    seen = sorted(Counter(values).items())
+    seen = sorted(Counter(values).items()) if len(values) > 1 else [(value, 1) for value in values]
     resolution = metrics.HIGH_RESOLUTION_SECONDS if is_high_resolution else metrics.STANDARD_RESOLUTION_SECONDS
     data: list[metrics.Datum] = []
     for first in range(0, len(seen), VALUES_PER_DATUM_MAX):

@@ -8,9 +8,9 @@ look at an unchanged window nothing. It is a cache alone: a window is the same w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from roadstead.signals import alarm_evaluation, retention
+from roadstead.signals import alarm_evaluation, bins, percentiles, retention
 
 PERIODS_MAX = 512
 """Periods of one window that are kept, counting each minute at which one may begin; longer windows are read afresh."""
@@ -65,13 +65,19 @@ class Recent:
 
     def first_unknown(self, span: alarm_evaluation.Window) -> int:
         """Where the oldest period of a window starts that isn't known; one isn't."""
-        return min(start for start in span.range if start >= span.start and start not in self.points)
+        points, start = self.points, span.start
+        return [at for at in span.range if at not in points and at >= start][-1]
 
-    def learn(self, start: int, end: float, read: Iterable[alarm_evaluation.Datapoint]) -> None:
-        """The data points of all periods in [start, end); those that aren't given have no data."""
-        self.points.update(dict.fromkeys(range(start, int(end), self.period_seconds)))
-        for point in read:
-            self.points[int(point.timestamp)] = point
+    def learn(self, start: int, end: float, statistic: percentiles.Statistic, periods: Mapping[int, bins.Bin]) -> None:
+        """All periods in [start, end), of which `periods` has the samples by their number from `start` on."""
+        for number, at in enumerate(range(start, int(end), self.period_seconds)):
+            samples = periods.get(number)
+            value = percentiles.compute(statistic, samples) if samples is not None else None
+            self.points[at] = (
+                alarm_evaluation.Datapoint(float(at), value, samples.count)
+                if samples is not None and value is not None
+                else None
+            )
         self.frontier = max(self.frontier, end)
 
     def forget(self, start: float, end: float) -> None:

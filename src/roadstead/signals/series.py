@@ -105,6 +105,12 @@ class _Owner:
         self.is_listed = False
         self.recents: dict[tuple[str | None, str, int], recent.Recent] = {}
 
+    def series(self, unit: str | None) -> list[_Series]:
+        """Those of one unit, or of all where none is named."""
+        if unit is None:
+            return list(self.units.values())
+        return [self.units[unit]] if unit in self.units else []
+
     def forget(self, start: int, end: int) -> None:
         """What lies in [start, end) has changed."""
         for one in self.recents.values():
@@ -367,10 +373,9 @@ class SeriesStore:
                 raise ValueError(f"the statistic {name!r} does not exist")
         if owner is None or not retention.period_is_readable(period_seconds, start, now):
             return []
-        chosen = list(owner.units.values()) if unit is None else [s for s in [owner.units.get(unit)] if s is not None]
         first, until = retention.round_range(start, end, period_seconds, now)
         is_extended = any(statistic is not None and statistic.is_extended for _, statistic in wanted)
-        periods = _collect(chosen, first, until, period_seconds, now, is_extended)
+        periods = _collect(owner.series(unit), first, until, period_seconds, now, is_extended)
         points: list[Point] = []
         for number in sorted(periods):
             samples = periods[number]
@@ -396,13 +401,16 @@ class SeriesStore:
             return (None,) * span.count
         if not recent.is_kept(span, now):
             return self._window_afresh(metric, unit, statistic, span, now)
-        kept = owner.keep((unit, statistic, span.period_seconds), now)
+        period = span.period_seconds
+        kept = owner.keep((unit, statistic, period), now)
         found = kept.window(span)
         if found is None:
             kept.tidy(span)
-            first, names = kept.first_unknown(span), (statistic, "SampleCount")
-            read = self.statistics(metric, unit, first, span.end, span.period_seconds, names, now)
-            kept.learn(first, span.end, _datapoints_of(read, statistic))
+            first, wanted = kept.first_unknown(span), percentiles.parse(statistic)
+            if wanted is None:
+                raise ValueError(f"the statistic {statistic!r} does not exist")
+            periods = _collect(owner.series(unit), first, span.end, period, now, wanted.is_extended)
+            kept.learn(first, span.end, wanted, periods)
             found = kept.window(span)
         assert found is not None, "what was just learnt is known"
         return found
@@ -412,8 +420,8 @@ class SeriesStore:
     ) -> recent.Points:
         names = (statistic, "SampleCount")
         read = self.statistics(metric, unit, span.start, span.end, span.period_seconds, names, now)
-        by_start = {point.timestamp: point for point in _datapoints_of(read, statistic)}
-        return tuple([by_start.get(start) for start in span.range])
+        figures = [(p.timestamp, p.values[statistic], p.values["SampleCount"]) for p in read if statistic in p.values]
+        return alarm_evaluation.datapoints(span, figures)
 
     def list_metrics(
         self,
@@ -488,15 +496,6 @@ class SeriesStore:
             shelf.packed[block] = packed
         self._replan(series)
         self._note_last(owner, image.last)
-
-
-def _datapoints_of(read: Iterable[Point], statistic: str) -> list[alarm_evaluation.Datapoint]:
-    """One statistic of what `statistics` read, with its count of samples."""
-    return [
-        alarm_evaluation.Datapoint(point.timestamp, point.values[statistic], point.values["SampleCount"])
-        for point in read
-        if statistic in point.values
-    ]
 
 
 def _samples_of(datum: metrics.Datum) -> bins.Bin | None:

@@ -5,6 +5,7 @@ A block is opened (unpacked) again when late data fall into it, and packed again
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from roadstead.signals import bins, retention
@@ -49,13 +50,20 @@ class Shelf:
         """
         if self.bins:
             yield from self._open_window(start, end)
-        step, block_seconds = self.grain.step_seconds, self.grain.block_seconds
-        for block, packed in self.packed.items():
-            if block < end and block + block_seconds > start:
-                for place, each in bins.unpack(packed, with_spread=with_spread):
-                    key = block + place * step
-                    if start <= key < end:
-                        yield key, each
+        step = self.grain.step_seconds
+        for block in self._packed_within(start, end):
+            for place, each in bins.unpack(self.packed[block], with_spread=with_spread):
+                key = block + place * step
+                if start <= key < end:
+                    yield key, each
+
+    def _packed_within(self, start: int, end: float) -> list[int]:
+        """The packed blocks that reach into [start, end); asked for by name where those are fewer than all."""
+        block_seconds = self.grain.block_seconds
+        first = start - start % block_seconds
+        if (end - first) / block_seconds > len(self.packed):
+            return [block for block in self.packed if first <= block < end]
+        return [block for block in range(first, math.ceil(end), block_seconds) if block in self.packed]
 
     def _open_window(self, start: int, end: float) -> Iterator[tuple[int, bins.Bin]]:
         step = self.grain.step_seconds

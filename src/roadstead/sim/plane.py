@@ -135,7 +135,7 @@ class Plane:
         if self._is_working:
             return
         now = self._agenda.now()
-        if self.stepper.waiting:
+        if self.stepper.has_work:
             at = now + self._chance.between(0.0, self.faults.step_seconds_max)
         else:
             wake_at = self.stepper.next_wake()
