@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -123,7 +123,7 @@ def service_data(
             memory.append(of_memory)
     data: list[metrics.Datum] = []
     for name, values in ((CPU, cpu), (MEMORY, memory)):
-        data += _data(_metric(name, cluster, service), values, at, name in high_resolution)
+        data += data_of(metric(name, cluster, service), Counter(values), at, name in high_resolution)
     return data
 
 
@@ -141,7 +141,17 @@ def instance_usage(tasks: Iterable[TaskUsage], host_cpu_units: float, at: float)
 def cluster_data(
     cluster: str, usages: Iterable[InstanceUsage], capacities: Iterable[InstanceCapacity], at: float
 ) -> list[metrics.Datum]:
-    """A cluster's use in percent of all that its ACTIVE and DRAINING instances registered, as data of {ClusterName}.
+    """A cluster's `cluster_utilization` as data of {ClusterName}."""
+    data: list[metrics.Datum] = []
+    for name, percent in cluster_utilization(usages, capacities, at):
+        data += data_of(metric(name, cluster), {percent: 1}, at, False)
+    return data
+
+
+def cluster_utilization(
+    usages: Iterable[InstanceUsage], capacities: Iterable[InstanceCapacity], at: float
+) -> list[tuple[str, float]]:
+    """A cluster's use in percent of all that its ACTIVE and DRAINING instances registered, by the metric's name.
 
     `usages` holds the newest sample of each such instance; those older than USAGE_SECONDS_MAX before `at` don't
     count. Empty where no task runs or nothing is registered.
@@ -154,23 +164,21 @@ def cluster_data(
         (CPU, sum(usage.cpu_units for usage in fresh), sum(each.cpu_units for each in registered)),
         (MEMORY, sum(usage.memory_mib for usage in fresh), sum(each.memory_mib for each in registered)),
     )
-    data: list[metrics.Datum] = []
-    for name, used, capacity in shares:
-        if capacity > 0.0:
-            data += _data(_metric(name, cluster), [used * 100.0 / capacity], at, False)
-    return data
+    return [(name, used * 100.0 / capacity) for name, used, capacity in shares if capacity > 0.0]
 
 
 @functools.lru_cache(maxsize=METRICS_KEPT_MAX)
-def _metric(name: str, cluster: str, service: str | None = None) -> metrics.Metric:
+def metric(name: str, cluster: str, service: str | None = None) -> metrics.Metric:
     """A metric of a cluster, or of a service in it; the same object each time, whose hash is known."""
     of_service = (("ServiceName", service),) if service is not None else ()
     return metrics.Metric(NAMESPACE, name, (("ClusterName", cluster), *of_service))
 
 
-def _data(metric: metrics.Metric, values: Sequence[float], at: float, is_high_resolution: bool) -> list[metrics.Datum]:
-    """The values as few data, equal ones counted together."""
-    seen = sorted(Counter(values).items()) if len(values) > 1 else [(value, 1) for value in values]
+def data_of(
+    subject: metrics.Metric, counted: Mapping[float, int], at: float, is_high_resolution: bool
+) -> list[metrics.Datum]:
+    """Values, each with how often it was measured, as few data."""
+    seen = sorted(counted.items())
     resolution = metrics.HIGH_RESOLUTION_SECONDS if is_high_resolution else metrics.STANDARD_RESOLUTION_SECONDS
     data: list[metrics.Datum] = []
     for first in range(0, len(seen), VALUES_PER_DATUM_MAX):
@@ -178,7 +186,7 @@ def _data(metric: metrics.Metric, values: Sequence[float], at: float, is_high_re
         is_single = all(count == 1 for _, count in part)
         data.append(
             metrics.Datum(
-                metric=metric,
+                metric=subject,
                 timestamp=at,
                 values=tuple(value for value, _ in part),
                 counts=() if is_single else tuple(float(count) for _, count in part),

@@ -2,17 +2,16 @@
 
 What it replaces: the agents' machines, the hosts below them, their sockets. What stays production code: operations,
 store, every controller, placement, `control.observation` (through which it reports starts and stops, all that are due
-at one moment together) and `signals.ecs_metrics` (through which it reports use). Each 20 s every service publishes
-what its agents would have published together: tasks that share traffic evenly burn the same, so one task's data
-points stand for all, with their number as the count. An idle crowd costs nothing but its metrics.
+at one moment together) and `signals.ecs_metrics` (through which it reports use). Each 20 s every service is measured
+as its agents would have measured it together: tasks that share traffic evenly burn the same, so one task's value
+stands for all, with their number as the count. What is kept for each 20 s is published at once; what is kept for each
+minute, once a minute with all its samples: the same data points. An idle crowd costs nothing but its metrics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Literal
-
-import msgspec
 
 from roadstead.control import observation
 from roadstead.control.sessions import connection, telemetry
@@ -27,6 +26,7 @@ UNITS_PER_CORE = 1024.0
 PHASE_SECONDS = 10.0
 """When within its 20 s a sample is told: agents are spread evenly, this is their mean."""
 STOPPED_BY_SIGNAL = 143
+MINUTE_SECONDS = 60.0
 
 What = Literal["RUNNING", "STOPPED"]
 Seconds = float | Callable[[], float]
@@ -63,6 +63,8 @@ class Crowd:
         self._reserved: dict[str, ecs_metrics.Reservation] = {}
         """By task definition: those never change."""
         self._capacity: ecs_metrics.InstanceCapacity | None = None
+        self._samples: dict[metrics.Metric, dict[float, int]] = {}
+        """Values that wait to be published, each with how often it was measured."""
 
     def begin(self) -> None:
         """Connect all instances, and begin to measure."""
@@ -133,8 +135,8 @@ class Crowd:
     def _measure(self) -> None:
         """One sample of everything that runs."""
         now = self._agenda.now()
-        subject = self._store()
-        view = subject.view()
+        kept = self._store()
+        view = kept.view()
         data: list[metrics.Datum] = []
         cpu_units = memory_mib = 0.0
         running = 0
@@ -157,32 +159,39 @@ class Crowd:
                 usage = ecs_metrics.TaskUsage(
                     cpu_percent_of_host=units * 100.0 / self._cpu_units, memory_mib=wanted.work.memory_mib
                 )
-                data += self._service_data(service, usage, reserved, here, now)
+                self._sample(wanted.service, usage, reserved, here)
                 cpu_units, memory_mib, running = cpu_units + units * here, memory_mib + usage.memory_mib * here, 1
+            for name in sorted(telemetry.high_resolution_of(service)):
+                data += self._taken(ecs_metrics.metric(name, self._cluster, wanted.service), now, True)
         if running:
             all_of_it = ecs_metrics.InstanceUsage(at=now, cpu_units=cpu_units, memory_mib=memory_mib, tasks=running)
-            data += ecs_metrics.cluster_data(self._cluster, (all_of_it,), (self._registered(view),), now)
-            subject.commit(plan.Plan(data=tuple(data)), now)
+            for name, percent in ecs_metrics.cluster_utilization((all_of_it,), (self._registered(view),), now):
+                self._note(ecs_metrics.metric(name, self._cluster), percent, 1)
+        if (now + load.INTERVAL_SECONDS) // MINUTE_SECONDS > now // MINUTE_SECONDS:
+            for subject in list(self._samples):
+                data += self._taken(subject, now, False)
+        if data:
+            kept.commit(plan.Plan(data=tuple(data)), now)
         self._agenda.at(now + load.INTERVAL_SECONDS, self._measure)
 
-    def _service_data(
-        self,
-        service: services.Service,
-        usage: ecs_metrics.TaskUsage,
-        reserved: ecs_metrics.Reservation,
-        count: int,
-        now: float,
-    ) -> list[metrics.Datum]:
-        """The data points of one task, counted so many times."""
-        one = ecs_metrics.service_data(
-            self._cluster,
-            service.name,
-            ((usage, reserved),),
-            self._cpu_units,
-            now,
-            telemetry.high_resolution_of(service),
-        )
-        return one if count == 1 else [msgspec.structs.replace(datum, counts=(float(count),)) for datum in one]
+    def _sample(
+        self, service: str, usage: ecs_metrics.TaskUsage, reserved: ecs_metrics.Reservation, count: int
+    ) -> None:
+        """What so many tasks of a service use, each."""
+        cpu = ecs_metrics.cpu_utilization(usage, self._cpu_units, reserved)
+        self._note(ecs_metrics.metric(ecs_metrics.CPU, self._cluster, service), cpu, count)
+        memory = ecs_metrics.memory_utilization(usage, reserved)
+        if memory is not None:
+            self._note(ecs_metrics.metric(ecs_metrics.MEMORY, self._cluster, service), memory, count)
+
+    def _note(self, subject: metrics.Metric, value: float, count: int) -> None:
+        counted = self._samples.setdefault(subject, {})
+        counted[value] = counted.get(value, 0) + count
+
+    def _taken(self, subject: metrics.Metric, now: float, is_high_resolution: bool) -> list[metrics.Datum]:
+        """All that waits of a metric, to be published."""
+        counted = self._samples.pop(subject, None)
+        return ecs_metrics.data_of(subject, counted, now, is_high_resolution) if counted else []
 
     def _reservation(self, view: views.View, definition: str, service: str) -> ecs_metrics.Reservation | None:
         found = self._reserved.get(definition)
