@@ -36,7 +36,9 @@ ALARM = {
 def test_a_bare_configuration_is_named_after_its_file(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "cpu60.json"
     path.write_text(json.dumps(CPU))
-    assert policies.load(path) == policies.Candidate(name="cpu60", policies=({**PUT, "PolicyName": "cpu60"},))
+    found = policies.load(path)
+    assert (found.name, found.policies) == ("cpu60", ({**PUT, "PolicyName": "cpu60"},))
+    assert found.written == {"Policies": [{**PUT, "PolicyName": "cpu60"}], "ScheduledActions": [], "Alarms": []}
 
 
 def test_what_describe_scaling_policies_printed() -> None:

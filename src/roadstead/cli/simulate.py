@@ -12,7 +12,7 @@ import rich.progress
 import rich.text
 
 from roadstead.cli import context, failures
-from roadstead.lab import policies, problems, results, run, scenario, summary
+from roadstead.lab import policies, problems, report, results, run, scenario, summary
 
 STANDARD_OUTPUT = "-"
 QUIET_SECONDS = 0.5
@@ -38,8 +38,6 @@ def show(on: context.Context, wanted: Wanted) -> None:
     """Simulate, print the table, write the files that were asked for. Raises Failure."""
     if wanted.format not in ("text", "md"):
         raise failures.Failure(f"--format {wanted.format} can't be", "Use one of: text, md.", failures.USAGE)
-    if wanted.html is not None:
-        raise failures.Failure("--html can't be yet", "Take --format md or --json.", failures.USAGE)
     try:
         subject, candidates, fixed = _read(wanted)
         began = time.monotonic()
@@ -48,6 +46,8 @@ def show(on: context.Context, wanted: Wanted) -> None:
         seconds = time.monotonic() - began
     except problems.Invalid as problem:
         raise failures.Failure(str(problem), "See docs/guides/choosing-a-policy.md.", failures.USAGE) from None
+    if wanted.html is not None:
+        _write(wanted.html, report.page(result))
     if wanted.json is not None and str(wanted.json) != STANDARD_OUTPUT:
         _write(wanted.json, results.to_json(result))
     if str(wanted.json) == STANDARD_OUTPUT:

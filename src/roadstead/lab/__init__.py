@@ -5,6 +5,7 @@
     policies    what is tried: files as the AWS CLI takes and prints them
     run         runs them: `stage` sets up a world, `service_model` says what tasks make of requests, `recorder` looks
     results     what was found, typed
+    summary     in words and tables; report: as one HTML page (its parts are in web/); apply: as commands and Terraform
 
 `simulate` is all of it in one call.
 """

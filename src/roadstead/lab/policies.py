@@ -54,12 +54,23 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     max_capacity: int | None = None
     fixed: int | None = None
     """A fixed count: nothing scales."""
+    written: dict[str, list[dict[str, Any]]] = {}
+    """Policies, ScheduledActions and Alarms with the metrics that they were written for: to apply them elsewhere."""
     notes: tuple[str, ...] = ()
 
     @property
     def uses_lab_metrics(self) -> bool:
         """Whether something reads a metric that only the lab publishes."""
         return LAB_NAMESPACE in json.dumps([self.policies, self.alarms])
+
+
+def bounds(subject: scenario.Scenario, candidate: Candidate) -> tuple[int, int]:
+    """The scalable target's. Raises problems.Invalid where they contradict each other."""
+    low = candidate.min_capacity if candidate.min_capacity is not None else subject.tasks.min
+    high = candidate.max_capacity if candidate.max_capacity is not None else subject.tasks.max
+    if low > high:
+        raise problems.Invalid(f"MinCapacity {low} is more than MaxCapacity {high}", file=candidate.name)
+    return low, high
 
 
 def fixed(count: int) -> Candidate:
@@ -131,6 +142,14 @@ def _parse(given: Any, name: str) -> Candidate:
         policies=tuple(policy for policy, _ in policies),
         scheduled_actions=tuple(actions),
         alarms=tuple(alarms),
+        written={
+            "Policies": [_named(one, name, place) for place, one in enumerate(_objects(given, "Policies"))],
+            "ScheduledActions": actions,
+            "Alarms": [
+                {**one, "AlarmActions": acting["AlarmActions"]}
+                for one, acting in zip(_objects(given, "Alarms"), alarms, strict=True)
+            ],
+        },
         min_capacity=_count(given, "MinCapacity"),
         max_capacity=_count(given, "MaxCapacity"),
         notes=tuple(note for _, note in policies if note),
@@ -159,18 +178,23 @@ def _without(given: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
 
 def _policy(given: dict[str, Any], name: str, place: int) -> tuple[dict[str, Any], str]:
     """A policy as PutScalingPolicy takes it, and what to say about it."""
-    policy = _without(given, (*IDENTITY, *PRINTED))
-    kinds = [key for key in policy if key.endswith("PolicyConfiguration")]
-    if len(kinds) != 1:
-        raise ValueError("a policy needs exactly one …PolicyConfiguration")
-    policy.setdefault("PolicyName", name if place == 0 else f"{name}-{place + 1}")
-    policy.setdefault("PolicyType", kinds[0].removesuffix("PolicyConfiguration"))
+    policy = _named(given, name, place)
     tracked = policy.get("TargetTrackingScalingPolicyConfiguration")
     note = ""
     if isinstance(tracked, dict):
         tracked, note = _tracked(tracked)
         policy["TargetTrackingScalingPolicyConfiguration"] = tracked
     return policy, note
+
+
+def _named(given: dict[str, Any], name: str, place: int) -> dict[str, Any]:
+    """A policy with its name and kind, without the identity of its target."""
+    policy = _without(given, (*IDENTITY, *PRINTED))
+    kinds = [key for key in policy if key.endswith("PolicyConfiguration")]
+    if len(kinds) != 1:
+        raise ValueError("a policy needs exactly one …PolicyConfiguration")
+    named = {"PolicyName": name if place == 0 else f"{name}-{place + 1}"}
+    return {**named, "PolicyType": kinds[0].removesuffix("PolicyConfiguration"), **policy}
 
 
 def _tracked(given: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -269,6 +269,7 @@ class Recorder:
             latency_p99_worst_seconds=max(columns.latency),
         )
         candidate = self._candidate
+        low, high = policies.bounds(subject, candidate)
         name = self._followed.metric.name
         return results.Run(
             name=candidate.name,
@@ -283,11 +284,9 @@ class Recorder:
             bounds=tuple(self._bounds),
             activities=tuple(self._activities),
             series=columns.freeze(),
-            given={
-                "Policies": list(candidate.policies),
-                "ScheduledActions": list(candidate.scheduled_actions),
-                "Alarms": list(candidate.alarms),
-            },
+            min_capacity=low,
+            max_capacity=high,
+            given=candidate.written,
             notes=candidate.notes,
         )
 
@@ -295,6 +294,7 @@ class Recorder:
 def _alarm(one: alarms.MetricAlarm) -> results.Alarm:
     return results.Alarm(
         name=one.name,
+        metric=one.spec.metric_name or "",
         threshold=one.spec.threshold,
         asks="more" if one.spec.comparison_operator.startswith("Greater") else "less",
         periods=one.spec.evaluation_periods,

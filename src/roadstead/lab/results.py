@@ -69,6 +69,8 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """An alarm that a policy acts on; `asks` tells to which side it looks."""
 
     name: str
+    metric: str
+    """Its name; empty where it is an expression."""
     threshold: float
     asks: Literal["more", "less"]
     periods: int
@@ -125,8 +127,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     bounds: tuple[Bounds, ...]
     activities: tuple[Activity, ...]
     series: Series
-    given: dict[str, Any]
-    """The policies and so on that ran, as AWS takes them."""
+    min_capacity: int
+    max_capacity: int
+    given: dict[str, list[dict[str, Any]]]
+    """Policies, ScheduledActions and Alarms, as AWS takes them; empty for a fixed count."""
     notes: tuple[str, ...] = ()
 
 

@@ -45,7 +45,7 @@ def build(
         keeps_nothing=True,
     )
     service = subject.service
-    low, high = bounds(subject, candidate)
+    low, high = policies.bounds(subject, candidate)
     most = max(high, candidate.fixed or 0, 1)
     chance = chances.Chance(seed, "starts")
 
@@ -71,15 +71,6 @@ def build(
     if made.now >= demand.begin:
         raise problems.Invalid("warm_up is too short: the first tasks are not steady by then")
     return made
-
-
-def bounds(subject: scenario.Scenario, candidate: policies.Candidate) -> tuple[int, int]:
-    """The scalable target's. Raises problems.Invalid where they contradict each other."""
-    low = candidate.min_capacity if candidate.min_capacity is not None else subject.tasks.min
-    high = candidate.max_capacity if candidate.max_capacity is not None else subject.tasks.max
-    if low > high:
-        raise problems.Invalid(f"MinCapacity {low} is more than MaxCapacity {high}", file=candidate.name)
-    return low, high
 
 
 def _set_up(made: world.World, subject: scenario.Scenario, candidate: policies.Candidate, low: int, high: int) -> None:

@@ -1,0 +1,197 @@
+"""A result as one self-contained HTML page: no request leaves it, and the same result gives the same bytes.
+
+Data go in as rounded integers in one JSON; series longer than `POINTS_MAX` as the least and the most of each bucket.
+The page's parts are in `web/`.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.resources
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from roadstead.lab import apply, results, spans, summary
+
+POINTS_MAX = 20_000
+"""Points of a series in the page."""
+RUG_MAX = 5_000
+"""Spans out of objective in the page; more are merged with their neighbours."""
+ALARM_CHANGES_MAX = 20_000
+ACTIVITIES_MAX = 20_000
+"""Newest activities of a run in the page."""
+SCALES = (1, 10, 100, 1000)
+MOST = 1000.0
+"""A series is scaled up until its largest value has about four digits."""
+_SLOT = re.compile(r"\{\{(\w+)\}\}")
+
+
+def page(result: results.Result) -> bytes:
+    """The whole page, UTF-8."""
+    slots = {
+        "title": html.escape(result.scenario),
+        "made": html.escape(
+            f"Roadstead policy lab · {spans.show_span(result.seconds)} from {spans.show_moment(result.begin)} UTC · "
+            f"{result.steps:,} steps of {spans.show_span(result.step_seconds)} · seed {result.seed} · "
+            f"roadstead {result.version}"
+        ),
+        "answer": html.escape(summary.answer(result).replace(f"{result.currency} ", f"{result.currency}\u00a0")),
+        "objective": html.escape(result.objective),
+        "table": _table(result),
+        "assumptions": "\n".join(
+            f"<li>{html.escape(line)}</li>"
+            for line in (*result.assumptions, *(f"{one.name}: {note}." for one in result.runs for note in one.notes))
+        ),
+        "data": _json(data(result)),
+        "css": _asset("report.css"),
+        "uplot_css": _asset("uPlot.min.css"),
+        "uplot_js": _asset("uPlot.iife.min.js").replace("/*!", f"/*!\n{_asset('uPlot-LICENSE.txt')}\n", 1),
+        "chart_js": _asset("scaling-chart.js"),
+        "report_js": _asset("report.js"),
+    }
+    return _SLOT.sub(lambda found: slots[found[1]], _asset("report.html")).encode()
+
+
+def _asset(name: str) -> str:
+    return importlib.resources.files("roadstead.lab").joinpath("web", name).read_text(encoding="utf-8")
+
+
+def _json(value: Any) -> str:
+    """JSON that can't end the script it stands in."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _table(result: results.Result) -> str:
+    heads = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in summary.HEADERS)
+    lines = [f'<table id="policies"><thead><tr>{heads}</tr></thead><tbody>']
+    for row in summary.rows(result):
+        cells = [html.escape(one) for one in row.cells]
+        best = f'<span class="best">← {html.escape(summary.mark(result))}</span>' if row.is_best else ""
+        tone = "within" if row.is_within else "beyond"
+        middle = f"<td>{cells[1]}</td><td>{cells[2]}</td><td class='{tone}'>{cells[3]}</td>"
+        rest = "".join(f"<td>{one}</td>" for one in cells[4:])
+        lines.append(f"<tr><td>{cells[0]}{best}</td>{middle}{rest}</tr>")
+    return "\n".join([*lines, "</tbody></table>"])
+
+
+# ---------------------------------------------------------------------------------------------- data
+
+
+def data(result: results.Result) -> dict[str, Any]:
+    """What the page's scripts read; moments are seconds after the begin."""
+    width = bucket(result.steps)
+    texts: dict[str, int] = {}
+    names = [one.name for one in result.runs]
+    return {
+        "begin": round(result.begin),
+        "end": round(result.begin + result.seconds),
+        "requestsPerSecond": result.requests_per_second,
+        "selected": names.index(result.best) if result.best is not None else 0,
+        "x": _moments(result.steps, width, result.step_seconds),
+        "demand": _series(result.runs[0].series.demand, width),
+        "runs": [_run(result, one, width, texts) for one in result.runs],
+        "texts": list(texts),
+    }
+
+
+def bucket(steps: int) -> int:
+    """How many steps two points stand for: 1 where every step is a point of its own."""
+    return 1 if steps <= POINTS_MAX else math.ceil(steps * 2 / POINTS_MAX)
+
+
+def _moments(steps: int, width: int, step_seconds: float) -> list[int]:
+    if width == 1:
+        return [round((step + 1) * step_seconds) for step in range(steps)]
+    found = []
+    for first in range(0, steps, width):
+        middle = first + max(1, (min(width, steps - first)) // 2)
+        found += [round((first + 1) * step_seconds), round((middle + 0.5) * step_seconds)]
+    return found
+
+
+def _series(values: Sequence[float], width: int) -> dict[str, Any]:
+    """Rounded integers and what to divide them by; null where there is no value."""
+    high = max((value for value in values if math.isfinite(value)), default=0.0)
+    scale = next((one for one in SCALES if high * one >= MOST), SCALES[-1]) if high > 0 else 1
+    if all(value == int(value) for value in values if math.isfinite(value)):
+        scale = 1
+    points = values if width == 1 else _extremes(values, width)
+    return {"scale": scale, "values": [round(one * scale) if math.isfinite(one) else None for one in points]}
+
+
+def _extremes(values: Sequence[float], width: int) -> list[float]:
+    """The least and the most of each bucket, in the order in which they came."""
+    found: list[float] = []
+    for first in range(0, len(values), width):
+        known = [(value, place) for place, value in enumerate(values[first : first + width]) if math.isfinite(value)]
+        if not known:
+            found += [math.nan, math.nan]
+            continue
+        low, high = min(known), max(known, key=lambda one: (one[0], -one[1]))
+        found += [low[0], high[0]] if low[1] <= high[1] else [high[0], low[0]]
+    return found
+
+
+def _run(result: results.Result, one: results.Run, width: int, texts: dict[str, int]) -> dict[str, Any]:
+    places = {alarm.name: place for place, alarm in enumerate(one.alarms)}
+
+    def since(at: float) -> int:
+        return round(at - result.begin)
+
+    def text(given: str) -> int:
+        return texts.setdefault(given, len(texts))
+
+    first = one.alarms[0] if one.alarms else None
+    return {
+        "name": one.name,
+        "unit": f" {one.metric.unit}" if one.metric.unit else "",
+        "metric": {
+            "name": one.metric.name,
+            "target": one.metric.target,
+            "series": _series(one.series.metric, width),
+        },
+        "desired": _series(one.series.desired, width),
+        "running": _series(one.series.running, width),
+        "out": _spans_out(one.series.out, result.step_seconds),
+        "alarms": [
+            {
+                "asks": alarm.asks,
+                "threshold": round(alarm.threshold, 3),
+                "drawn": first is not None and alarm.metric == first.metric,
+            }
+            for alarm in one.alarms
+        ],
+        "alarmChanges": [
+            [since(change.at), places[change.alarm], change.state] for change in one.alarm_changes[-ALARM_CHANGES_MAX:]
+        ],
+        "bounds": [[since(each.at), each.min, each.max] for each in one.bounds],
+        "activities": [
+            [since(each.at), each.from_count, each.to_count, text(each.cause), each.formula, text(each.status)]
+            for each in one.activities[-ACTIVITIES_MAX:]
+            if not each.not_scaled
+        ],
+        "cli": apply.aws_cli(one),
+        "terraform": apply.terraform(one),
+    }
+
+
+def _spans_out(out: Sequence[int], step_seconds: float) -> list[list[int]]:
+    """From when to when it is out of objective."""
+    found: list[list[int]] = []
+    gap = 0
+    while True:
+        found.clear()
+        for place, is_out in enumerate(out):
+            if not is_out:
+                continue
+            if found and place - found[-1][1] <= gap:
+                found[-1][1] = place + 1
+            else:
+                found.append([place, place + 1])
+        if len(found) <= RUG_MAX:
+            break
+        gap = gap * 2 + 1
+    return [[round(first * step_seconds), round(last * step_seconds)] for first, last in found]
