@@ -157,18 +157,26 @@ class World:
         if not draft.plan().is_empty:
             self.store.commit(draft.plan(), self.now)
 
-    def measure(self, value: float, metric: metrics.Metric = LOAD) -> None:
+    def measure(self, value: float, metric: metrics.Metric = LOAD, unit: str = "None") -> None:
         """A data point of the minute that ends now."""
-        datum = metrics.Datum(metric=metric, timestamp=self.now - 60, values=(value,))
+        datum = metrics.Datum(metric=metric, timestamp=self.now - 60, values=(value,), unit=unit)
         self.store.commit(plan.Plan(data=(datum,)), self.now)
 
     def minute(self, value: float | None = None) -> int:
-        """A minute passes, in which the load was that; the desired count after it."""
-        self.now += 60
+        """The minute passes, in which the load was that; the desired count when its alarms are answered."""
+        self.pass_minute()
         if value is not None:
             self.measure(value)
-        self.settle()
+        self.answer()
         return self.desired
+
+    def pass_minute(self) -> None:
+        """The next full minute."""
+        self.now = (self.now // 60 + 1) * 60
+
+    def answer(self) -> None:
+        """Whatever alarms ask now is answered: with several policies that takes a moment."""
+        self.run(self.now + service_scaling.MOMENT_SECONDS)
 
     def run(self, until: float) -> None:
         """Time passes, from one wake-up to the next."""

@@ -35,7 +35,7 @@ def test_a_step_policy_is_explained_with_its_steps_alarms_and_cooldown(world: Wo
     world.minute(75)
     alarm, cooldown = policy_of(world).reasons
     assert alarm.text.startswith("alarm mine ALARM 1 of 1: Threshold Crossed: 1 datapoint [75.0 ")
-    assert (cooldown.code, cooldown.counts) == ("COOLDOWN", {"seconds": 300.0})
+    assert (cooldown.code, cooldown.counts) == ("COOLDOWN", {"seconds": 299.0})
     (decisions,) = (one for one in explained(world) if one.code == "DECISIONS")
     assert decisions.reasons[0].text.endswith("75 - 50 = 25 is in [20, +inf): 10 + 30 % = 13")
     assert decisions.reasons[0].counts["threshold"] == 50.0
@@ -50,7 +50,7 @@ def test_scheduled_actions_are_explained_with_when_they_are_due(world: World) ->
     told = [one for one in explained(world) if one.code == "SCHEDULE"]
     assert [one.text for one in told] == [
         "scheduled action a: rate(1 hour): min 2, max 20; due in 60 min, last due 0 s ago",
-        "scheduled action b: at(2023-11-15T09:00:00) Asia/Tokyo: max 30; never due again, last due 74 min ago",
+        "scheduled action b: at(2023-11-15T09:00:00) Asia/Tokyo: max 30; not due again, last due 74 min ago",
     ]
     assert told[0].counts == {"min": 2.0, "max": 20.0, "dueInSeconds": 3600.0}
     world.ask("RegisterScalableTarget", SuspendedState={"ScheduledScalingSuspended": True})

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from scaling_world import KEY, START, World
 
+from roadstead.control import service_scaling
 from roadstead.model import alarms, scaling
 
 OUT = [
@@ -180,6 +181,22 @@ def test_several_policies_at_once_the_largest_capacity_wins(world: World) -> Non
     wire(world, "a", three)
     wire(world, "b", double, kind=PERCENT)
     assert world.minute(60) == 30
+    assert [one.to_count for one in world.told] == [30], "not by way of 13"
+
+
+def test_of_out_and_in_at_the_same_moment_only_out_happens(world: World) -> None:
+    """Whichever alarm is evaluated first; and the wait for the others doesn't lengthen a cooldown."""
+    wire(world, "a-out", ALWAYS, Cooldown=120)
+    wire(world, "b-in", [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": -5}], Cooldown=0)
+    wire(world, "z-out", ALWAYS, {"Threshold": 90}, Cooldown=120)
+    assert [world.minute(60), world.minute(60), world.minute(60)] == [12, 7, 9]
+    assert [one.to_count for one in world.told] == [9, 7, 12]
+    world.pass_minute()
+    world.measure(60)
+    world.settle()
+    assert world.desired == 9, "others may ask yet"
+    world.restart(down_seconds=service_scaling.MOMENT_SECONDS)
+    assert world.desired == 4, "what was asked is a record's"
 
 
 def test_a_step_scale_in_is_not_blocked_by_target_tracking(world: World) -> None:

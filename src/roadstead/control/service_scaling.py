@@ -21,6 +21,9 @@ from roadstead.model import alarms, scaling, scaling_names, services, tables, ta
 from roadstead.state import plan, store
 from roadstead.state import view as views
 
+MOMENT_SECONDS = 1.0
+"""Alarms that ask within that time of each other ask at the same moment."""
+
 
 def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
     """One pass over a scalable target: outcomes of earlier scalings, then its bounds, then what its alarms ask."""
@@ -34,9 +37,8 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
         if service is not None:
             service = _enforce_bounds(draft, target, service, now)
         draft.put(msgspec.structs.replace(target, enforce_bounds_at=None))
-    if service is not None:
-        _answer_alarms(draft, target, service, now)
-    return draft.plan(plan.earliest(wake_at, activities.deadline(draft)))
+    asked_again_at = _answer_alarms(draft, target, service, now) if service is not None else None
+    return draft.plan(plan.earliest(wake_at, activities.deadline(draft), asked_again_at))
 
 
 def _service(view: views.View, target: scaling.ScalableTarget) -> services.Service | None:
@@ -69,14 +71,29 @@ def _enforce_bounds(
     return _set_desired_count(draft, service, count, now)
 
 
-def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: services.Service, now: float) -> None:
-    """Do what the policies' alarms ask for, and remember that it was answered."""
+def _answer_alarms(
+    draft: plan.Draft, target: scaling.ScalableTarget, service: services.Service, now: float
+) -> float | None:
+    """Do what the policies' alarms ask for, and remember that it was answered; or say when to ask again.
+
+    Alarms of one minute are evaluated one after the other. Where there are several policies, all that ask within
+    MOMENT_SECONDS of the first are heard before one of them wins (behaviour.md 1.2.7): else the service would go out
+    for one and at once in for the next. Cooldowns count from when it was asked.
+    """
     policies = list(draft.view.find(tables.SCALING_POLICIES, "by_target", target.key))
     last = activities.newest_change(draft.view, target.key)
     judged = tuple(_judged(draft.view, one, last) for one in policies if one.target_tracking is not None)
     asks = tuple(ask for one in policies if one.step_scaling is not None for ask in _asks(draft.view, one))
-    if not asks and not any(_fired(policy) for policy in judged):
-        return
+    moments = [
+        *(signal.asked_at for one in judged for signal in (one.high, one.low) if signal is not None and signal.fired),
+        *(ask.asked_at for ask in asks),
+    ]
+    if not moments:
+        return None
+    first = min(moments)
+    if len(policies) > 1 and now < first + MOMENT_SECONDS:
+        return first + MOMENT_SECONDS
+    asked_at = max(first, now - MOMENT_SECONDS) if len(policies) > 1 else now
     running = draft.view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)[0]
     situation = formula.Situation(
         running=running,
@@ -89,7 +106,7 @@ def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: s
         policies=judged,
         asks=asks,
     )
-    ruling = formula.rule(situation, now)
+    ruling = formula.rule(situation, asked_at)
     for policy in policies:
         memory = _handled(draft.view, policy)
         if ruling.step is not None:
@@ -98,8 +115,8 @@ def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: s
                 ruling.step,
                 own=policy.policy_name == ruling.step.policy,
                 desired=situation.desired,
-                crediting=cooldowns.credits(policy.memory, _scale_out_cooldown_seconds(policy), now),
-                now=now,
+                crediting=cooldowns.credits(policy.memory, _scale_out_cooldown_seconds(policy), asked_at),
+                now=asked_at,
             )
         draft.put(msgspec.structs.replace(policy, memory=memory))
     for refused in ruling.refused:
@@ -109,6 +126,7 @@ def _answer_alarms(draft: plan.Draft, target: scaling.ScalableTarget, service: s
         cause = activities.alarm_cause(step.alarm, step.policy, step.state)
         activities.record_change(draft, target, cause, situation.desired, step.to, step.policy, step.numbers, now)
         _set_desired_count(draft, service, step.to, now)
+    return None
 
 
 def _judged(view: views.View, policy: scaling.ScalingPolicy, last: scaling.ScalingActivity | None) -> formula.Policy:
@@ -143,6 +161,7 @@ def _signal(
         value=alarm.observed.newest_value,
         in_alarm=in_alarm,
         fired=fired,
+        asked_at=due or 0.0,
         running=_running_when_measured(alarm.observed.newest_value_at, last),
     )
 
@@ -158,10 +177,6 @@ def _running_when_measured(measured_at: float | None, last: scaling.ScalingActiv
     if measured_at is None or last is None or last.status != "Successful" or last.ended_at is None:
         return None
     return last.from_count if measured_at < last.ended_at else None
-
-
-def _fired(policy: formula.Policy) -> bool:
-    return any(signal is not None and signal.fired for signal in (policy.high, policy.low))
 
 
 def _scale_out_cooldown_seconds(policy: scaling.ScalingPolicy) -> int:
@@ -186,6 +201,7 @@ def _asks(view: views.View, policy: scaling.ScalingPolicy) -> Iterable[step_scal
             memory=policy.memory,
             alarm=alarm.name,
             state=seen.state,
+            asked_at=seen.actions_at,
             threshold=alarm.spec.threshold,
             rising=step_scaling_formula.is_rising(alarm.spec.comparison_operator),
             value=step_scaling_formula.aggregate(seen.window, configuration.aggregation),

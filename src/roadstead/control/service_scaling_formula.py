@@ -31,6 +31,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     in_alarm: bool
     fired: bool
     """Its action is due and not yet acted upon."""
+    asked_at: float = 0.0
+    """When its action was last run; of meaning where it fired."""
     running: int | None = None
     """How many tasks ran when the value was measured; None: as many as run now."""
 

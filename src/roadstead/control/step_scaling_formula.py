@@ -27,6 +27,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     memory: scaling.PolicyMemory = scaling.PolicyMemory()
     alarm: str
     state: alarms.AlarmState = "ALARM"
+    asked_at: float = 0.0
+    """When the alarm's action was run."""
     threshold: float
     rising: bool
     """The alarm's comparison is one of the Greater… ones."""

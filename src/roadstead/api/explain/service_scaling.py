@@ -74,7 +74,7 @@ def scheduled_actions(view: views.View, target: scaling.ScalableTarget, now: flo
         if target.suspended.scheduled_scaling:
             coming = "suspended"
         elif due_at is None:
-            coming = "never due again"
+            coming = "not due again"
         else:
             coming = f"due in {reasons.age(due_at - now)}"
             counts["dueInSeconds"] = due_at - now
