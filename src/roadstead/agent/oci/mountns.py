@@ -41,9 +41,18 @@ class MountNamespace:
         if syscalls.is_namespace_file(path):
             executor.submit(_enter, path, unmount).result()
             return False
-        thread = executor.submit(_detach, unmount).result()
         self._paths.mount_namespace.touch()
-        syscalls.mount(f"/proc/self/task/{thread}/ns/mnt", path, "", syscalls.MS_BIND)
+        thread = executor.submit(_detach, unmount).result()
+        for processor in (*sorted(os.sched_getaffinity(0)), None):
+            try:
+                syscalls.mount(f"/proc/self/task/{thread}/ns/mnt", path, "", syscalls.MS_BIND)
+                break
+            except OSError as problem:
+                # A namespace can be bound only in one with a lower number, and new kernels number a processor at a
+                # time: where we aren't in the host's first namespace, one made on another processor may be the lower.
+                if problem.errno != errno.EINVAL or processor is None:
+                    raise
+                thread = executor.submit(_detach_on, processor, unmount).result()
         return True
 
     async def run(self, work: Callable[[], Result]) -> Result:
@@ -84,6 +93,15 @@ def _detach(unmount: str | None) -> int:
         ) from problem
     _hide(unmount)
     return threading.get_native_id()
+
+
+def _detach_on(processor: int, unmount: str | None) -> int:
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    try:
+        return _detach(unmount)
+    finally:
+        os.sched_setaffinity(0, everywhere)
 
 
 def _hide(unmount: str | None) -> None:
