@@ -26,6 +26,8 @@ START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
 HOST = "127.0.0.1"
 REGION = "us-east-1"
+WITHOUT_PEERS = "BENCH_WITHOUT_PEERS"
+"""Environment variable: set, no peer is installed and measured."""
 MOTO = pathlib.Path(__file__).with_name(".venv-moto")
 SIGNING_NAMES = {"ecs": "ecs", "cloudwatch": "monitoring", "application-autoscaling": "application-autoscaling"}
 
@@ -192,7 +194,11 @@ def moto() -> Iterator[Server | None]:
 
 
 def moto_program() -> pathlib.Path | None:
-    """moto's server in a virtual environment of the bench's own, made when it is missing; None where that fails."""
+    """moto's server in a virtual environment of the bench's own, made when it is missing; None where that fails, or
+    where the environment asks for no peers.
+    """
+    if os.environ.get(WITHOUT_PEERS):
+        return None
     program = MOTO / "bin" / "moto_server"
     if program.exists():
         return program
