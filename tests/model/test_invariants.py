@@ -10,7 +10,7 @@ import pytest
 from tests.control import worlds
 
 from roadstead.model import invariants, record, scaling, services, tables, tasks
-from roadstead.state import store
+from roadstead.state import plan, store
 
 ONE = worlds.instance("i1", cpu=512, memory=512, subnet="10.0.0.0/24")
 OWNED = {"service": "web", "deployment_id": "ecs-svc/1"}
@@ -83,6 +83,33 @@ def activity(status: Any) -> scaling.ScalingActivity:
     )
 
 
+OF_WEB: dict[str, Any] = {
+    "namespace": "ecs",
+    "resource_id": "service/default/web",
+    "dimension": "ecs:service:DesiredCount",
+    "created_at": worlds.NOW,
+}
+TARGET = scaling.ScalableTarget(**OF_WEB, target_id="t", min_capacity=1, max_capacity=5, role_arn="role")
+POLICY = scaling.ScalingPolicy(
+    **OF_WEB,
+    policy_name="p",
+    policy_id="p-id",
+    created_by_id="p-by",
+    step_scaling=scaling.StepScaling(
+        adjustment_type="ChangeInCapacity", steps=(scaling.StepAdjustment(lower_bound=0.0, adjustment=1),)
+    ),
+)
+SCHEDULED = scaling.ScheduledAction(
+    **OF_WEB,
+    action_name="a",
+    action_id="a-id",
+    schedule="rate(1 day)",
+    max_capacity=3,
+    anchor_at=worlds.NOW,
+    effective_at=worlds.NOW,
+)
+
+
 WRONG: list[tuple[str, tuple[record.Record, ...], tuple[record.Record, ...], str]] = [
     ("a task goes down the ladder", (task(),), (task(status="PENDING"),), "went from RUNNING to PENDING"),
     ("a stop is taken back", (task(desired="STOPPED"),), (task(),), "is wanted again"),
@@ -149,6 +176,15 @@ WRONG: list[tuple[str, tuple[record.Record, ...], tuple[record.Record, ...], str
         (WEB,),
         "numbered anew",
     ),
+    (
+        "a target's bounds are the wrong way round",
+        (TARGET,),
+        (worlds.replace(TARGET, max_capacity=0),),
+        "has the bounds 1 and 0",
+    ),
+    ("a policy is of no kind", (TARGET,), (worlds.replace(POLICY, step_scaling=None),), "is of 0 kinds"),
+    ("a policy has no target", (), (POLICY,), "has no scalable target"),
+    ("a scheduled action has no target", (), (SCHEDULED,), "has no scalable target"),
     ("an outcome is rewritten", (activity("Failed"),), (activity("Successful"),), "from Failed to Successful"),
 ]
 
@@ -199,6 +235,7 @@ RIGHT: list[tuple[str, tuple[record.Record, ...], tuple[record.Record, ...]]] = 
         (with_primary(rollout_state="IN_PROGRESS"),),
     ),
     ("an outcome comes", (activity("InProgress"),), (activity("Successful"),)),
+    ("a target comes with all that is its", (), (TARGET, POLICY, SCHEDULED)),
 ]
 
 
@@ -206,6 +243,16 @@ RIGHT: list[tuple[str, tuple[record.Record, ...], tuple[record.Record, ...]]] = 
 def test_what_may_happen_passes(before: tuple[record.Record, ...], after: tuple[record.Record, ...]) -> None:
     subject = world(*before)
     invariants.check_commit(worlds.put(subject, *after), subject.view())
+
+
+def test_a_target_takes_all_that_is_its_along() -> None:
+    subject = world(TARGET, POLICY, SCHEDULED)
+    draft = plan.Draft(subject.view())
+    draft.remove(TARGET)
+    draft.remove(POLICY)
+    commit = subject.commit(draft.plan(), worlds.NOW)
+    with pytest.raises(invariants.Broken, match="is gone, with 1 of scheduled_actions left"):
+        invariants.check_commit(commit, subject.view())
 
 
 def test_every_check_is_proved_to_fail_by_a_case_above() -> None:

@@ -13,7 +13,7 @@ from roadstead.base import errors, scope
 from roadstead.control import alarms as alarm_control
 from roadstead.control import controller, scheduled_scaling, service_scaling
 from roadstead.engine import stepper
-from roadstead.model import record, scaling, scaling_names, services, tables, tasks
+from roadstead.model import invariants, record, scaling, scaling_names, services, tables, tasks
 from roadstead.signals import metrics
 from roadstead.state import plan, store
 from roadstead.wire import acceptance, requests
@@ -80,6 +80,7 @@ class World:
         self.store = subject
         self.stepper = stepper.Stepper(subject, list(self.controllers), self.problems.append)
         subject.watch(self.stepper.note)
+        subject.watch(lambda commit: invariants.check_commit(commit, subject.view()))
         self.stepper.start(self.now)
 
     def restart(self, down_seconds: float = 0.0) -> None:

@@ -279,6 +279,32 @@ def check_activities(commit: Commit, view: View) -> None:
         )
 
 
+def check_scaling(commit: Commit, view: View) -> None:
+    """A target's bounds are in order; a policy is of one kind; no policy or scheduled action is without a target."""
+    for before, target in _pairs(commit, scaling.ScalableTarget):
+        if before is not None and target is None:
+            for table in (tables.SCALING_POLICIES, tables.SCHEDULED_ACTIONS):
+                left = view.size(table, "by_target", before.key)
+                _hold(left == 0, f"target {before.key} is gone, with {left} of {table.name} left")
+        if target is not None:
+            _hold(
+                0 <= target.min_capacity <= target.max_capacity,
+                f"target {target.key} has the bounds {target.min_capacity} and {target.max_capacity}",
+            )
+    for _, policy in _pairs(commit, scaling.ScalingPolicy):
+        if policy is not None:
+            kinds = (policy.target_tracking is not None) + (policy.step_scaling is not None)
+            _hold(kinds == 1, f"policy {policy.key} is of {kinds} kinds")
+            _hold_target(view, policy.key, policy.target_key)
+    for _, action in _pairs(commit, scaling.ScheduledAction):
+        if action is not None:
+            _hold_target(view, action.key, action.target_key)
+
+
+def _hold_target(view: View, what: str, target_key: str) -> None:
+    _hold(view.get(scaling.ScalableTarget, target_key) is not None, f"{what} has no scalable target")
+
+
 COMMIT_CHECKS: tuple[Callable[[Commit, View], None], ...] = (
     check_task_climbs,
     check_container_moves,
@@ -289,6 +315,7 @@ COMMIT_CHECKS: tuple[Callable[[Commit, View], None], ...] = (
     check_stops_within_minimum,
     check_services,
     check_activities,
+    check_scaling,
 )
 
 
