@@ -251,7 +251,7 @@ def test_a_target_takes_all_that_is_its_along() -> None:
     draft.remove(TARGET)
     draft.remove(POLICY)
     commit = subject.commit(draft.plan(), worlds.NOW)
-    with pytest.raises(invariants.Broken, match="is gone, with 1 of scheduled_actions left"):
+    with pytest.raises(invariants.Broken, match="is gone, with 0 policies and 1 scheduled actions left"):
         invariants.check_commit(commit, subject.view())
 
 

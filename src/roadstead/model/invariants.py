@@ -283,9 +283,10 @@ def check_scaling(commit: Commit, view: View) -> None:
     """A target's bounds are in order; a policy is of one kind; no policy or scheduled action is without a target."""
     for before, target in _pairs(commit, scaling.ScalableTarget):
         if before is not None and target is None:
-            for table in (tables.SCALING_POLICIES, tables.SCHEDULED_ACTIONS):
-                left = view.size(table, "by_target", before.key)
-                _hold(left == 0, f"target {before.key} is gone, with {left} of {table.name} left")
+            policies = view.size(tables.SCALING_POLICIES, "by_target", before.key)
+            actions = view.size(tables.SCHEDULED_ACTIONS, "by_target", before.key)
+            left = f"{policies} policies and {actions} scheduled actions left"
+            _hold(policies == actions == 0, f"target {before.key} is gone, with {left}")
         if target is not None:
             _hold(
                 0 <= target.min_capacity <= target.max_capacity,
