@@ -112,3 +112,13 @@ def test_a_verdict_is_kept_for_the_data_it_was_made_from_and_for_no_others(world
     world.measure(1_000.0, START - 60)  # late: the window that ended with it is read again at the next minute
     world.run(START + 120)
     assert world.alarm("high").observed.breaching_datapoints == 1
+
+
+def test_a_verdict_is_kept_for_the_state_it_began_from_and_for_no_other(world: World) -> None:
+    world.put(period_seconds=20, treat_missing_data="ignore")
+    world.measure(80.0, START - 20, resolution=1)  # too little of three for any verdict: the state is kept
+    for begin, forced in ((20, "OK"), (40, "ALARM"), (60, "OK")):
+        world.run(START + begin)
+        world.force(forced)
+        world.run(START + begin + 10)  # the same window again, from another state on
+        assert world.state() == forced

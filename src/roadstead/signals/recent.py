@@ -47,8 +47,9 @@ class Recent:
         self.read_at = 0.0
         self._room = 0
 
-    def window(self, span: alarm_evaluation.Window) -> Points | None:
+    def window(self, span: alarm_evaluation.Window, now: float) -> Points | None:
         """The data points of a window, newest first; None where one of its periods isn't known."""
+        self.read_at = now
         newest = self.windows.get(span.count)
         if newest is not None and newest[0] == span:
             return newest[1]

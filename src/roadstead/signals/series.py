@@ -117,14 +117,13 @@ class _Owner:
             if start < one.frontier:
                 one.forget(start, end)
 
-    def keep(self, kind: tuple[str | None, str, int], now: float) -> recent.Recent:
+    def keep(self, kind: tuple[str | None, str, int]) -> recent.Recent:
         """What is kept of a statistic (its unit, name and period); where there is no room, the longest unread goes."""
         one = self.recents.get(kind)
         if one is None:
             if len(self.recents) >= recent.KINDS_MAX:
                 del self.recents[min(self.recents, key=lambda other: self.recents[other].read_at)]
             one = self.recents[kind] = recent.Recent(kind[2])
-        one.read_at = now
         return one
 
     def let_go(self, unread_since: float) -> None:
@@ -393,35 +392,38 @@ class SeriesStore:
     ) -> recent.Points:
         """What `statistics` gives of a statistic and its count of samples in each period of a window, newest first.
 
-        The same tuple as the last time where it is the same window and nothing in it has changed since. Raises
-        ValueError for a statistic that does not exist.
+        The window is one of `alarm_evaluation.window` at `now`. The same tuple as the last time where it is the same
+        window and nothing in it has changed since. Raises ValueError for a statistic that does not exist.
         """
         owner = self._owners.get(metric)
         if owner is None:
             return (None,) * span.count
-        if not recent.is_kept(span, now):
-            return self._window_afresh(metric, unit, statistic, span, now)
+        kept = owner.recents.get((unit, statistic, span.period_seconds))
+        found = kept.window(span, now) if kept is not None else None
+        return found if found is not None else self._window_anew(owner, unit, statistic, span, now)
+
+    def _window_anew(
+        self, owner: _Owner, unit: str | None, statistic: str, span: alarm_evaluation.Window, now: float
+    ) -> recent.Points:
         period = span.period_seconds
-        kept = owner.keep((unit, statistic, period), now)
-        found = kept.window(span)
-        if found is None:
-            kept.tidy(span)
-            first, wanted = kept.first_unknown(span), percentiles.parse(statistic)
-            if wanted is None:
-                raise ValueError(f"the statistic {statistic!r} does not exist")
-            periods = _collect(owner.series(unit), first, span.end, period, now, wanted.is_extended)
-            kept.learn(first, span.end, wanted, periods)
-            found = kept.window(span)
+        if not recent.is_kept(span, now):
+            names = (statistic, "SampleCount")
+            read = self.statistics(owner.metric, unit, span.start, span.end, period, names, now)
+            figures = [
+                (p.timestamp, p.values[statistic], p.values["SampleCount"]) for p in read if statistic in p.values
+            ]
+            return alarm_evaluation.datapoints(span, figures)
+        kept = owner.keep((unit, statistic, period))
+        kept.tidy(span)
+        first, wanted = kept.first_unknown(span), percentiles.parse(statistic)
+        if wanted is None:
+            raise ValueError(f"the statistic {statistic!r} does not exist")
+        kept.learn(
+            first, span.end, wanted, _collect(owner.series(unit), first, span.end, period, now, wanted.is_extended)
+        )
+        found = kept.window(span, now)
         assert found is not None, "what was just learnt is known"
         return found
-
-    def _window_afresh(
-        self, metric: metrics.Metric, unit: str | None, statistic: str, span: alarm_evaluation.Window, now: float
-    ) -> recent.Points:
-        names = (statistic, "SampleCount")
-        read = self.statistics(metric, unit, span.start, span.end, span.period_seconds, names, now)
-        figures = [(p.timestamp, p.values[statistic], p.values["SampleCount"]) for p in read if statistic in p.values]
-        return alarm_evaluation.datapoints(span, figures)
 
     def list_metrics(
         self,

@@ -10,8 +10,10 @@ minute, once a minute with all its samples: the same data points. An idle crowd 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
+
+import msgspec
 
 from roadstead.control import observation
 from roadstead.control.sessions import connection, telemetry
@@ -31,6 +33,18 @@ MINUTE_SECONDS = 60.0
 What = Literal["RUNNING", "STOPPED"]
 Seconds = float | Callable[[], float]
 """A span that is always the same, or one drawn anew each time."""
+
+
+class _Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A service under load, for as long as neither it nor its tasks change."""
+
+    wanted: load.ServiceLoad
+    tasks: int
+    parts: tuple[tuple[ecs_metrics.Reservation, int], ...]
+    """What the tasks of each deployment reserve, and how many of them run."""
+    cpu: metrics.Metric
+    memory: metrics.Metric
+    high_resolution: tuple[metrics.Metric, ...]
 
 
 class Crowd:
@@ -65,6 +79,8 @@ class Crowd:
         self._capacity: ecs_metrics.InstanceCapacity | None = None
         self._samples: dict[metrics.Metric, dict[float, int]] = {}
         """Values that wait to be published, each with how often it was measured."""
+        self._running: list[_Running] | None = None
+        """None where it is to be looked up anew."""
 
     def begin(self) -> None:
         """Connect all instances, and begin to measure."""
@@ -81,6 +97,7 @@ class Crowd:
     def put_load(self, wanted: load.ServiceLoad) -> None:
         """Have a service's tasks burn what its traffic asks of them; in place of what it had."""
         self._loads[wanted.service] = wanted
+        self._running = None
 
     # ------------------------------------------------------------------------------------------ starts and stops
 
@@ -89,6 +106,9 @@ class Crowd:
         for change in commit.changes:
             if change.table == tables.TASKS.name:
                 self._note_task(change.before, change.after)
+                self._running = None
+            elif change.table == tables.SERVICES.name:
+                self._running = None
             elif change.table == tables.CONTAINER_INSTANCES.name:
                 self._capacity = None
 
@@ -137,34 +157,27 @@ class Crowd:
         now = self._agenda.now()
         kept = self._store()
         view = kept.view()
+        if self._running is None:
+            self._running = list(self._look(view))
         data: list[metrics.Datum] = []
         cpu_units = memory_mib = 0.0
-        running = 0
-        for wanted in self._loads.values():
-            service = view.get(services.Service, services.service_key(self._cluster, wanted.service))
-            count = view.tally(tables.TASKS, "counts", "service", self._cluster, wanted.service)[0]
-            if service is None or not count:
-                continue
-            cores = wanted.work.cpu_cores(traffic.rate(wanted.requests, now), count)
-            for deployment in service.deployments:
-                here = view.tally(
-                    tables.TASKS, "counts", "deployment", self._cluster, wanted.service, deployment.deployment_id
-                )[0]
-                reserved = self._reservation(view, deployment.task_definition, wanted.service) if here else None
-                if reserved is None:
-                    continue
+        for one in self._running:
+            work = one.wanted.work
+            cores = work.cpu_cores(traffic.rate(one.wanted.requests, now), one.tasks)
+            for reserved, tasks_here in one.parts:
                 units = cores * UNITS_PER_CORE
                 if reserved.is_cpu_capped:
                     units = min(units, reserved.cpu_units)
                 usage = ecs_metrics.TaskUsage(
-                    cpu_percent_of_host=units * 100.0 / self._cpu_units, memory_mib=wanted.work.memory_mib
+                    cpu_percent_of_host=units * 100.0 / self._cpu_units, memory_mib=work.memory_mib
                 )
-                self._sample(wanted.service, usage, reserved, here)
-                cpu_units, memory_mib, running = cpu_units + units * here, memory_mib + usage.memory_mib * here, 1
-            for name in sorted(telemetry.high_resolution_of(service)):
-                data += self._taken(ecs_metrics.metric(name, self._cluster, wanted.service), now, True)
-        if running:
-            all_of_it = ecs_metrics.InstanceUsage(at=now, cpu_units=cpu_units, memory_mib=memory_mib, tasks=running)
+                self._note(one.cpu, ecs_metrics.cpu_utilization(usage, self._cpu_units, reserved), tasks_here)
+                self._note(one.memory, ecs_metrics.memory_utilization(usage, reserved), tasks_here)
+                cpu_units, memory_mib = cpu_units + units * tasks_here, memory_mib + usage.memory_mib * tasks_here
+            for subject in one.high_resolution:
+                data += self._taken(subject, now, True)
+        if self._running:
+            all_of_it = ecs_metrics.InstanceUsage(at=now, cpu_units=cpu_units, memory_mib=memory_mib, tasks=1)
             for name, percent in ecs_metrics.cluster_utilization((all_of_it,), (self._registered(view),), now):
                 self._note(ecs_metrics.metric(name, self._cluster), percent, 1)
         if (now + load.INTERVAL_SECONDS) // MINUTE_SECONDS > now // MINUTE_SECONDS:
@@ -174,17 +187,34 @@ class Crowd:
             kept.commit(plan.Plan(data=tuple(data)), now)
         self._agenda.at(now + load.INTERVAL_SECONDS, self._measure)
 
-    def _sample(
-        self, service: str, usage: ecs_metrics.TaskUsage, reserved: ecs_metrics.Reservation, count: int
-    ) -> None:
-        """What so many tasks of a service use, each."""
-        cpu = ecs_metrics.cpu_utilization(usage, self._cpu_units, reserved)
-        self._note(ecs_metrics.metric(ecs_metrics.CPU, self._cluster, service), cpu, count)
-        memory = ecs_metrics.memory_utilization(usage, reserved)
-        if memory is not None:
-            self._note(ecs_metrics.metric(ecs_metrics.MEMORY, self._cluster, service), memory, count)
+    def _look(self, view: views.View) -> Iterator[_Running]:
+        """The services under load that have tasks running."""
+        for wanted in self._loads.values():
+            name = wanted.service
+            service = view.get(services.Service, services.service_key(self._cluster, name))
+            count = view.tally(tables.TASKS, "counts", "service", self._cluster, name)[0]
+            if service is None or not count:
+                continue
+            parts: list[tuple[ecs_metrics.Reservation, int]] = []
+            for deployment in service.deployments:
+                here = view.tally(tables.TASKS, "counts", "deployment", self._cluster, name, deployment.deployment_id)
+                reserved = self._reservation(view, deployment.task_definition, name) if here[0] else None
+                if reserved is not None:
+                    parts.append((reserved, here[0]))
+            if parts:
+                high = sorted(telemetry.high_resolution_of(service))
+                yield _Running(
+                    wanted=wanted,
+                    tasks=count,
+                    parts=tuple(parts),
+                    cpu=ecs_metrics.metric(ecs_metrics.CPU, self._cluster, name),
+                    memory=ecs_metrics.metric(ecs_metrics.MEMORY, self._cluster, name),
+                    high_resolution=tuple(ecs_metrics.metric(one, self._cluster, name) for one in high),
+                )
 
-    def _note(self, subject: metrics.Metric, value: float, count: int) -> None:
+    def _note(self, subject: metrics.Metric, value: float | None, count: int) -> None:
+        if value is None:
+            return
         counted = self._samples.setdefault(subject, {})
         counted[value] = counted.get(value, 0) + count
 
