@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from ecs_world import RESOURCES, World, id_of
 
@@ -202,5 +201,17 @@ def test_a_server_that_starts_knows_no_agent(world: World) -> None:
     session = world.instance(arn).session
     assert (session.connected, session.changed_at) == (False, 2000.0)
     first = world.connect(arn)
-    assert first == connection.TIMELINE_BLOCK + 1, "no number is used twice"
-    assert msgspec.structs.asdict(world.instance(arn).session)["timeline"] == 2 * connection.TIMELINE_BLOCK
+    assert first > session.timeline, "no number is used twice"
+    assert world.instance(arn).session.timeline == first - 1 + connection.TIMELINE_BLOCK
+    assert world.connect(arn) == first + connection.TIMELINE_BLOCK, "nor by a session that begins at the same moment"
+
+
+def test_a_server_whose_records_were_set_back_counts_on(world: World) -> None:
+    """Else its agents would take no manifest of it, and what it does not know would run for ever."""
+    arn = world.join()
+    copy, instance_id, used = world.store.view(), arn.rpartition("/")[2], []
+    for _ in range(5):
+        world.now += 2.0
+        used.append(world.connect(arn))
+    _, first = connection.begin(copy, instance_id, world.now + 2.0)
+    assert first > world.instance(arn).session.timeline > used[-1]
