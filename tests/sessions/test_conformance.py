@@ -1,12 +1,11 @@
 """What must hold for either agent (agent-protocol.md 5), by a scripted agent over real websockets.
 
-Amazon's own agent runs the same list where ECS_AGENT_BINARY names it: see the last test.
+tests/end_to_end/test_agent_conformance.py runs the list with real containers, for our agent and for Amazon's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import pathlib
 import threading
 import time
@@ -362,36 +361,3 @@ def own(server: Server, arn: str, service: str) -> None:
     spec = msgspec.structs.replace(task.spec, service=service, deployment_id=found.primary.deployment_id)
     draft.put(msgspec.structs.replace(task, spec=spec))
     server.store.commit(draft.plan(), time.time())
-
-
-@pytest.mark.real
-@pytest.mark.skipif("ECS_AGENT_BINARY" not in os.environ, reason="ECS_AGENT_BINARY does not name Amazon's agent")
-async def test_amazons_agent_registers_and_gets_its_manifest(server: Server, tmp_path: Any) -> None:
-    """C1 with the real agent; it needs a Docker Engine."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"},
-        "ECS_CLUSTER": "default",
-        "ECS_BACKEND_HOST": server.url,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "AKIAROADSTEADTEST000",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "ECS_EXTERNAL": "true",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "ECS_DATADIR": str(tmp_path),
-        "ECS_CONFIG": "/dev/null",
-        "AWS_ENDPOINT_URL": server.url,
-    }
-    process = await asyncio.create_subprocess_exec(os.environ["ECS_AGENT_BINARY"], env=environment)
-    try:
-        async with asyncio.timeout(30):
-            while not server.agents.connected:
-                assert process.returncode is None, "the agent ended"
-                await asyncio.sleep(0.1)
-        answer = await server.call("list_container_instances")
-        (arn,) = answer["containerInstanceArns"]
-        shown = await server.call("describe_container_instances", containerInstances=[arn])
-        assert shown["containerInstances"][0]["agentConnected"]
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
