@@ -15,7 +15,6 @@ evaluation that was missed while nothing ran is made up for once, at the start, 
 from __future__ import annotations
 
 import decimal
-import fractions
 import functools
 import math
 import zlib
@@ -212,7 +211,8 @@ def _window(values: Sequence[float]) -> alarms.WindowValues | None:
     if not finite:
         return None
     total = functools.reduce(_EXACT.add, map(decimal.Decimal, map(repr, finite)))
-    mean = float(fractions.Fraction(total) / len(finite))
+    above, below = total.as_integer_ratio()
+    mean = above / (below * len(finite))  # of whole numbers: rounded once
     return alarms.WindowValues(average=mean, minimum=min(finite), maximum=max(finite))
 
 
