@@ -1,5 +1,5 @@
 """CPU seconds (it is one thread, and the machine may be shared) that simulations take, medians:
-`python -m bench.bench_simulation [--profile]`.
+`python -m bench.bench_simulation [--profile | --year]`.
 
 The week has one service with target tracking on 20 s metrics, 1 to 100 tasks, over a crowd (`sim.crowd`): operations,
 store, controllers (services, placement, alarms, scaling, retention), sessions' records, signals and observation are the
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import cProfile
 import pstats
+import resource
 import statistics
 import sys
 import time
@@ -119,6 +120,11 @@ CASES: tuple[tuple[str, Callable[[], float]], ...] = (
 
 
 def main(arguments: list[str]) -> None:
+    if "--year" in arguments:
+        took = week(365.0, 60)
+        most_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"a year of one service, 60 s metrics, 1-100 tasks (crowd) {took:8.2f} s, at most {most_mib:.0f} MiB")
+        return
     if "--profile" in arguments:
         profile = cProfile.Profile()
         profile.runcall(week, 1.0)
