@@ -90,3 +90,20 @@ def test_errors_are_for_people_and_exit_with_2(folder: pathlib.Path, arguments: 
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_recommendation_is_printed_to_apply(folder: pathlib.Path) -> None:
+    done = simulate(folder, "ramp.yaml", "--recommend", "--html", "found.html")
+    assert done.returncode == 0, done.stderr
+    assert "← cheapest within 30 min" in done.stdout
+    assert "aws application-autoscaling put-scaling-policy" in done.stdout
+    assert 'resource "aws_appautoscaling_policy"' in done.stdout
+    assert "Which" not in done.stdout and (folder / "found.html").read_bytes().startswith(b"<!doctype html>")
+
+
+def test_when_no_policy_keeps_the_objective_it_says_so(folder: pathlib.Path) -> None:
+    text = SCENARIO.replace("max: 30", "max: 2").replace("minutes: 30", "minutes: 0")
+    (folder / "ramp.yaml").write_text(text.replace("duration: 2h", "duration: 70m"))
+    done = simulate(folder, "ramp.yaml", "--recommend")
+    assert done.returncode == 1
+    assert "no policy keeps the objective" in done.stderr

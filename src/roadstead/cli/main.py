@@ -417,6 +417,10 @@ def simulate(
         pathlib.Path | None, typer.Option("--json", help="Write the whole result here; - prints the totals.")
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text, or md for pull requests.")] = "text",
+    recommend: Annotated[
+        bool,
+        typer.Option("--recommend", help="Look for the cheapest policy within the objective, and print it to apply."),
+    ] = False,
 ) -> None:
     """Try scaling policies on traffic before trusting them; without --policy and --fixed those of the scenario."""
     from roadstead.cli import simulate as module
@@ -430,6 +434,7 @@ def simulate(
         html=html,
         json=json_file,
         format=form,
+        recommend=recommend,
     )
     module.show(opened(ctx), wanted)
 

@@ -12,7 +12,7 @@ import rich.progress
 import rich.text
 
 from roadstead.cli import context, failures
-from roadstead.lab import policies, problems, report, results, run, scenario, summary
+from roadstead.lab import apply, policies, problems, recommend, report, results, run, scenario, summary
 
 STANDARD_OUTPUT = "-"
 QUIET_SECONDS = 0.5
@@ -32,6 +32,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     json: pathlib.Path | None
     """Where the whole result goes; `-`: the totals to standard output, in place of the table."""
     format: str
+    recommend: bool = False
+    """Look for the cheapest policy, too, and say how to apply it."""
 
 
 def show(on: context.Context, wanted: Wanted) -> None:
@@ -41,8 +43,10 @@ def show(on: context.Context, wanted: Wanted) -> None:
     try:
         subject, candidates, fixed = _read(wanted)
         began = time.monotonic()
-        with _progress(on, len(candidates) + len(fixed)) as progress:
-            result = run.run(subject, candidates, fixed, wanted.seed, progress)
+        count = len(candidates) + len(fixed) + (recommend.RUNS_MAX if wanted.recommend else 0)
+        with _progress(on, count) as progress:
+            work = recommend.search if wanted.recommend else run.run
+            result = work(subject, candidates, fixed, wanted.seed, progress)
         seconds = time.monotonic() - began
     except problems.Invalid as problem:
         raise failures.Failure(str(problem), "See docs/guides/choosing-a-policy.md.", failures.USAGE) from None
@@ -57,6 +61,8 @@ def show(on: context.Context, wanted: Wanted) -> None:
     else:
         _table(on, result, seconds)
         _tell_files(on, wanted)
+        if wanted.recommend:
+            _tell_how_to_apply(on, result)
 
 
 def _read(wanted: Wanted) -> tuple[scenario.Scenario, list[policies.Candidate], tuple[int, ...]]:
@@ -66,7 +72,7 @@ def _read(wanted: Wanted) -> tuple[scenario.Scenario, list[policies.Candidate], 
         part = scenario.TrafficPart(trace=scenario.Trace(file=str(wanted.trace.absolute())))
         subject = msgspec.structs.replace(subject, traffic=(part,))
     named, fixed = wanted.policies, wanted.fixed
-    if not named and not fixed:
+    if not named and not fixed and not wanted.recommend:
         named = tuple(pathlib.Path(subject.folder, name) for name in subject.policies)
         fixed = subject.fixed
     return subject, [policies.load(path) for path in named], fixed
@@ -132,6 +138,18 @@ def _tell_files(on: context.Context, wanted: Wanted) -> None:
     for label, path in (("report", wanted.html), ("json", wanted.json)):
         if path is not None:
             on.out.line(f"{label:<8} {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _tell_how_to_apply(on: context.Context, result: results.Result) -> None:
+    best = next((one for one in result.runs if one.name == result.best), None)
+    if best is None:
+        raise failures.Failure(
+            "no policy keeps the objective", "Allow more minutes, more tasks (tasks.max), or start tasks faster."
+        )
+    on.out.line(f"# {best.name}, with the AWS CLI: on AWS, or here")
+    on.out.line(apply.aws_cli(best))
+    on.out.line(f"# {best.name}, with Terraform")
+    on.out.line(apply.terraform(best).rstrip("\n"))
 
 
 def _without_series(result: results.Result) -> object:

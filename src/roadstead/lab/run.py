@@ -31,53 +31,67 @@ def run(
         raise problems.Invalid("there is nothing to try: give a policy, or a fixed count")
     if len(every) > policies.CANDIDATES_MAX:
         raise problems.Invalid(f"more than {policies.CANDIDATES_MAX} policies and counts")
-    names = [one.name for one in every]
+    check_names(every)
+    bench = Bench(subject, seed, progress)
+    return bench.result([bench.one(candidate) for candidate in every])
+
+
+def check_names(candidates: Sequence[policies.Candidate]) -> None:
+    """Raises problems.Invalid where two have the same: a result tells runs by it."""
+    names = [one.name for one in candidates]
     double = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if double is not None:
         raise problems.Invalid(f"two policies are called {double}: give one another Name, or its file another name")
-    demand = traffic.make(subject, seed)
-    model = service_model.Model(subject.service)
-    runs = tuple(_one(subject, demand, one, model, seed, progress) for one in every)
-    best = results.cheapest(runs)
-    return results.Result(
-        scenario=subject.name,
-        version=importlib.metadata.version("roadstead"),
-        seed=seed,
-        begin=demand.begin,
-        step_seconds=float(subject.step),
-        steps=len(runs[0].series.demand),
-        currency=subject.prices.currency,
-        task_hour=subject.prices.task_hour,
-        requests_per_second=subject.service.requests_per_second,
-        objective=describe_objective(subject.objective),
-        minutes_allowed=subject.objective.minutes,
-        best=best.name if best is not None else None,
-        runs=runs,
-        assumptions=_assumptions(subject, demand),
-    )
 
 
-def _one(
-    subject: scenario.Scenario,
-    demand: traffic.Demand,
-    candidate: policies.Candidate,
-    model: service_model.Model,
-    seed: int,
-    progress: Progress | None,
-) -> results.Run:
-    world = stage.build(subject, demand, candidate, model, seed)
-    seen = recorder.Recorder(subject, demand, candidate, model, world)
-    world.run_until(demand.begin)
-    seen.begin()
-    chunks = min(CHUNKS, int(demand.duration_seconds // subject.step))
-    for chunk in range(1, chunks + 1):
-        world.run_until(demand.begin + demand.duration_seconds * chunk / chunks)
-        if progress is not None:
-            progress(candidate.name, chunk / chunks)
-    if world.problems:
-        problem = world.problems[0]
-        raise problems.Invalid(f"a decision of {problem.controller} failed: {problem.what}", file=candidate.name)
-    return seen.run()
+class Bench:
+    """A scenario with its traffic worked out: runs one candidate after the other."""
+
+    def __init__(self, subject: scenario.Scenario, seed: int, progress: Progress | None = None) -> None:
+        """Raises problems.Invalid where a trace can't be read."""
+        self.subject = subject
+        self.demand = traffic.make(subject, seed)
+        self._seed = seed
+        self._progress = progress
+        self._model = service_model.Model(subject.service)
+
+    def one(self, candidate: policies.Candidate) -> results.Run:
+        """A candidate on the whole of the traffic. Raises problems.Invalid."""
+        subject, demand, model = self.subject, self.demand, self._model
+        world = stage.build(subject, demand, candidate, model, self._seed)
+        seen = recorder.Recorder(subject, demand, candidate, model, world)
+        world.run_until(demand.begin)
+        seen.begin()
+        chunks = min(CHUNKS, int(demand.duration_seconds // subject.step))
+        for chunk in range(1, chunks + 1):
+            world.run_until(demand.begin + demand.duration_seconds * chunk / chunks)
+            if self._progress is not None:
+                self._progress(candidate.name, chunk / chunks)
+        if world.problems:
+            problem = world.problems[0]
+            raise problems.Invalid(f"a decision of {problem.controller} failed: {problem.what}", file=candidate.name)
+        return seen.run()
+
+    def result(self, runs: Sequence[results.Run]) -> results.Result:
+        """Everything that was found."""
+        subject = self.subject
+        best = results.cheapest(runs)
+        return results.Result(
+            scenario=subject.name,
+            version=importlib.metadata.version("roadstead"),
+            seed=self._seed,
+            begin=self.demand.begin,
+            step_seconds=float(subject.step),
+            steps=len(runs[0].series.demand),
+            currency=subject.prices.currency,
+            task_hour=subject.prices.task_hour,
+            requests_per_second=subject.service.requests_per_second,
+            objective=describe_objective(subject.objective),
+            minutes_allowed=subject.objective.minutes,
+            best=best.name if best is not None else None,
+            runs=tuple(runs),
+            assumptions=_assumptions(subject, self.demand),
+        )
 
 
 def simulate(
