@@ -32,9 +32,9 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def simulate(folder: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def simulate(folder: pathlib.Path, *arguments: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "roadstead", "simulate", *arguments]
-    environment = {**os.environ, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", "PYTHONHASHSEED": hash_seed}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -64,6 +64,13 @@ def test_a_trace_in_place_of_the_traffic(folder: pathlib.Path) -> None:
     assert set(whole["runs"][0]["series"]["demand"]) == {100.0}
     assert whole["begin"] == 1_795_341_600.0
     assert "whole.json (0.0 MB)" in done.stdout
+
+
+def test_the_same_inputs_give_the_same_bytes_in_every_process(folder: pathlib.Path) -> None:
+    for number in ("1", "2"):
+        simulate(folder, "ramp.yaml", "--html", f"{number}.html", "--json", f"{number}.json", hash_seed=number)
+    assert (folder / "1.html").read_bytes() == (folder / "2.html").read_bytes()
+    assert (folder / "1.json").read_bytes() == (folder / "2.json").read_bytes()
 
 
 def test_markdown_for_a_pull_request(folder: pathlib.Path) -> None:

@@ -253,7 +253,7 @@ class Recorder:
         steps = len(columns.demand)
         served_most = sum(columns.running) * subject.service.requests_per_second
         hours = self._task_seconds / 3600.0
-        done = [one for one in self._activities if not one.not_scaled]
+        done = [one for one in self._activities if one.is_change]
         minutes_out = sum(columns.out) * subject.step / 60.0
         totals = results.Totals(
             cost=round(hours * subject.prices.task_hour, 6),
@@ -263,7 +263,7 @@ class Recorder:
             activities=len(done),
             flaps=results.flaps(done),
             peak=max(columns.running),
-            not_scaled=len(self._activities) - len(done),
+            not_scaled=sum(1 for one in self._activities if one.not_scaled),
             dropped_percent=round(100.0 * self._dropped / self._arrived, DIGITS) if self._arrived else 0.0,
             utilization_percent=round(sum(columns.utilization) / steps, DIGITS),
             latency_p99_worst_seconds=max(columns.latency),

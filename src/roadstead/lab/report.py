@@ -171,7 +171,7 @@ def _run(result: results.Result, one: results.Run, width: int, texts: dict[str, 
         "activities": [
             [since(each.at), each.from_count, each.to_count, text(each.cause), each.formula, text(each.status)]
             for each in one.activities[-ACTIVITIES_MAX:]
-            if not each.not_scaled
+            if each.is_change
         ],
         "cli": apply.aws_cli(one),
         "terraform": apply.terraform(one),

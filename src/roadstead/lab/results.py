@@ -27,7 +27,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     spare_percent: float
     """What the running tasks could have served over what came, less 100 %."""
     activities: int
-    """Scalings; those that were refused don't count."""
+    """Changes of the desired count; what was refused, or set bounds alone, doesn't count."""
     flaps: int
     """Scale-ins that a scale-out undid within 30 minutes."""
     peak: int
@@ -55,6 +55,11 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     metric_value: float | None
     target_value: float | None
     not_scaled: tuple[str, ...] = ()
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it changed the desired count: a scheduled action may set bounds alone."""
+        return not self.not_scaled and self.from_count != self.to_count
 
 
 class AlarmChange(msgspec.Struct, frozen=True, kw_only=True):
