@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import ecs_world
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from roadstead.base import errors
 from roadstead.control.sessions import connection
 from roadstead.model import invariants, tables
 from roadstead.model import tasks as task_records
+
+pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
 
 PICK = st.integers(0, 2)
 REPORTED = st.builds(

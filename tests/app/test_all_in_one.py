@@ -19,6 +19,8 @@ from roadstead.journals import lock
 from roadstead.model import clusters, tables
 from roadstead.state import plan, store
 
+pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
+
 WAIT_SECONDS = 20.0
 
 

@@ -186,6 +186,7 @@ class Child:
         return status
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_during_writes_loses_no_acknowledged_write(tmp_path: pathlib.Path) -> None:
     acknowledged: set[str] = set()
     for round_number in range(2):
@@ -214,6 +215,7 @@ def test_kill_minus_nine_during_writes_loses_no_acknowledged_write(tmp_path: pat
     assert not (tmp_path / "data" / "server.json").exists()
 
 
+@pytest.mark.slow
 def test_start_to_first_answer_is_quick(tmp_path: pathlib.Path) -> None:
     measured = []
     for _ in range(3):

@@ -37,6 +37,7 @@ def measured(name: str) -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAST)
 def test_a_part_without_servers_runs(name: str) -> None:
     assert measured(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +18,8 @@ from tests.control import worlds
 
 from roadstead.control import observation
 from roadstead.model import container_instances, invariants, services, tables, task_definitions, tasks
+
+pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
 
 BAD = 3
 """A revision that never starts."""

@@ -11,6 +11,8 @@ import pytest
 from roadstead.journals import sqlite
 from roadstead.state import journal
 
+pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
+
 
 def entry(revision: int) -> journal.Entry:
     return journal.Entry(revision, (journal.Row("tasks", f"k{revision}", revision, b"x" * 600),))

@@ -11,6 +11,8 @@ from math_world import START, stat, store_of
 
 from roadstead.signals.math import kinds, parser, problems, program, search, tree
 
+pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
+
 REFS = st.sampled_from(["m1", "m2", "m3", "e0"]).map(tree.Ref)
 NUMBERS = st.one_of(
     st.integers(0, 100).map(lambda number: tree.Number(float(number))),

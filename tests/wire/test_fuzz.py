@@ -10,10 +10,13 @@ from urllib import parse as urls
 import cbor2
 import hypothesis
 import msgspec
+import pytest
 from hypothesis import strategies
 
 from roadstead.base import errors
 from roadstead.wire import requests, responses, services, values
+
+pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
 
 SERVICES = services.Services()
 SETTINGS = hypothesis.settings(max_examples=250, deadline=None, derandomize=True, database=None)
