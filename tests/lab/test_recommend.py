@@ -7,6 +7,8 @@ from lab_scenarios import made
 
 from roadstead.lab import policies, problems, recommend
 
+pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
+
 SWING = "- diurnal: {low: 100, high: 600, peak: 3:00}\n- noise: {percent: 4}"
 
 
