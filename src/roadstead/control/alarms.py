@@ -43,6 +43,7 @@ EVALUATIONS_PER_SECOND = 2000
 """Where there are more alarms than this by half, their evaluations are spread, at this rate."""
 SPREAD_SHARE_MAX = 0.25
 """Over which share of the evaluation interval they are spread at most."""
+NO_ACTIONS: dict[alarms.AlarmState, tuple[str, ...]] = dict.fromkeys(get_args(alarms.AlarmState), ())
 WATCHES_MAX = 20_000
 """Configurations whose rules and newest verdicts are kept."""
 _EXACT = decimal.Context(prec=700, traps=[decimal.Inexact])
@@ -104,8 +105,8 @@ def _metric(spec: alarms.AlarmSpec) -> metrics.Metric:
 
 
 class _Watch:
-    """What a configuration comes to, worked out once, and the newest evaluation with it: a window of data points that
-    is still the same, from the same state on, has the same verdict.
+    """What a configuration comes to, worked out once, and the newest evaluation with it where looks come more often
+    than data points: a window that is still the same, from the same state on, has the same verdict.
     """
 
     __slots__ = (
@@ -121,7 +122,8 @@ class _Watch:
         self.interval_seconds = alarm_evaluation.evaluation_interval(spec.period_seconds, spec.evaluation_periods)
         is_fine = spec.period_seconds == FINE_REPEAT_PERIOD_SECONDS
         self.repeat_seconds = FINE_REPEAT_SECONDS if is_fine else REPEAT_SECONDS
-        self.scaling_actions = {state: _scaling_actions(spec, state) for state in get_args(alarms.AlarmState)}
+        actions = {state: _scaling_actions(spec, state) for state in get_args(alarms.AlarmState)}
+        self.scaling_actions = actions if any(actions.values()) else NO_ACTIONS
         self.points: Sequence[alarm_evaluation.Datapoint | None] = ()
         self.from_state: alarms.AlarmState | None = None
         self.verdict: alarm_evaluation.Evaluation | None = None
@@ -130,6 +132,8 @@ class _Watch:
         self, points: Sequence[alarm_evaluation.Datapoint | None], state: alarms.AlarmState
     ) -> alarm_evaluation.Evaluation:
         """The verdict over a window."""
+        if self.interval_seconds >= self.rule.period_seconds:
+            return alarm_evaluation.evaluate(self.rule, points, state)
         if self.verdict is None or points is not self.points or state != self.from_state:
             self.verdict = alarm_evaluation.evaluate(self.rule, points, state)
             self.points, self.from_state = points, state

@@ -14,6 +14,8 @@ from roadstead.signals import alarm_evaluation, bins, percentiles, retention
 
 PERIODS_MAX = 512
 """Periods of one window that are kept, counting each minute at which one may begin; longer windows are read afresh."""
+PERIODS_MIN = 8
+"""Shorter windows, of a minute a period and more, aren't kept."""
 KINDS_MAX = 16
 """Statistics (with their unit and period) of one metric that are kept at a time."""
 UNREAD_SECONDS_MAX = 2 * 3600.0
@@ -22,14 +24,29 @@ UNREAD_SECONDS_MAX = 2 * 3600.0
 Points = tuple[alarm_evaluation.Datapoint | None, ...]
 
 
-def is_kept(span: alarm_evaluation.Window, now: float) -> bool:
-    """Whether the periods of such a window are kept: there are not too many, and they can be read as they are."""
+def is_kept(span: alarm_evaluation.Window) -> bool:
+    """Whether the periods of such a window are kept: it is worth it, and they are not too many.
+
+    Windows below a minute are looked at more often than they move. Of the others a few periods are read as fast anew.
+    """
     period = span.period_seconds
-    if span.end - span.start > PERIODS_MAX * min(period, retention.MINUTE):
+    if period >= retention.MINUTE and span.count < PERIODS_MIN:
         return False
-    return now - span.start <= retention.GRAINS[1].keep_seconds and retention.period_is_readable(
-        period, span.start, now
-    )
+    return span.end - span.start <= PERIODS_MAX * min(period, retention.MINUTE)
+
+
+def points(span: alarm_evaluation.Window, statistic: percentiles.Statistic, periods: Mapping[int, bins.Bin]) -> Points:
+    """The data points of a window, newest first; `periods` has the samples by their number from its start on."""
+    count = (int(span.end) - int(span.start)) // span.period_seconds
+    readable = [_point(at, statistic, periods.get(count - age)) for age, at in enumerate(span.range[:count], start=1)]
+    return (*readable, *(None,) * (span.count - count))
+
+
+def _point(at: int, statistic: percentiles.Statistic, samples: bins.Bin | None) -> alarm_evaluation.Datapoint | None:
+    value = percentiles.compute(statistic, samples) if samples is not None else None
+    if samples is None or value is None:
+        return None
+    return alarm_evaluation.Datapoint(float(at), value, samples.count)
 
 
 class Recent:
@@ -64,22 +81,26 @@ class Recent:
         self.windows[span.count] = (span, found)
         return found
 
-    def first_unknown(self, span: alarm_evaluation.Window) -> int:
-        """Where the oldest period of a window starts that isn't known; one isn't."""
-        points, start = self.points, span.start
-        return [at for at in span.range if at not in points and at >= start][-1]
+    def begin(self, span: alarm_evaluation.Window) -> int:
+        """Where the oldest period of a window starts that isn't known; one isn't. Lets go what no window needs."""
+        if len(self.points) > self._room:
+            reach = max([span.reach_seconds, *(other.reach_seconds for other, _ in self.windows.values())])
+            self.points = {at: point for at, point in self.points.items() if at >= span.end - reach}
+            self._room = 2 * max(len(self.points), span.count)
+        known, start = self.points, span.start
+        return [at for at in span.range if at not in known and at >= start][-1]
 
-    def learn(self, start: int, end: float, statistic: percentiles.Statistic, periods: Mapping[int, bins.Bin]) -> None:
-        """All periods in [start, end), of which `periods` has the samples by their number from `start` on."""
-        for number, at in enumerate(range(start, int(end), self.period_seconds)):
-            samples = periods.get(number)
-            value = percentiles.compute(statistic, samples) if samples is not None else None
-            self.points[at] = (
-                alarm_evaluation.Datapoint(float(at), value, samples.count)
-                if samples is not None and value is not None
-                else None
-            )
-        self.frontier = max(self.frontier, end)
+    def learn(
+        self,
+        start: int,
+        span: alarm_evaluation.Window,
+        statistic: percentiles.Statistic,
+        periods: Mapping[int, bins.Bin],
+    ) -> None:
+        """All periods of a window from `start` on; `periods` has the samples by their number from there."""
+        for number, at in enumerate(range(start, int(span.end), self.period_seconds)):
+            self.points[at] = _point(at, statistic, periods.get(number))
+        self.frontier = max(self.frontier, span.end)
 
     def forget(self, start: float, end: float) -> None:
         """What lies in [start, end) has changed."""
@@ -89,12 +110,3 @@ class Recent:
             del self.points[at]
         if stale:
             self.windows.clear()
-
-    def tidy(self, span: alarm_evaluation.Window) -> None:
-        """Let go what lies before every window that is read, once that has become as much as they hold."""
-        if len(self.points) <= self._room:
-            return
-        reach = max([span.reach_seconds, *(other.reach_seconds for other, _ in self.windows.values())])
-        oldest = span.end - reach
-        self.points = {at: point for at, point in self.points.items() if at >= oldest}
-        self._room = 2 * len(self.points)

@@ -392,8 +392,8 @@ class SeriesStore:
     ) -> recent.Points:
         """What `statistics` gives of a statistic and its count of samples in each period of a window, newest first.
 
-        The window is one of `alarm_evaluation.window` at `now`. The same tuple as the last time where it is the same
-        window and nothing in it has changed since. Raises ValueError for a statistic that does not exist.
+        The window is one of `alarm_evaluation.window` at `now`. Of a window that is kept (`recent.is_kept`) the same
+        tuple as the last time, where nothing in it has changed. Raises ValueError for a statistic that does not exist.
         """
         owner = self._owners.get(metric)
         if owner is None:
@@ -406,21 +406,17 @@ class SeriesStore:
         self, owner: _Owner, unit: str | None, statistic: str, span: alarm_evaluation.Window, now: float
     ) -> recent.Points:
         period = span.period_seconds
-        if not recent.is_kept(span, now):
-            names = (statistic, "SampleCount")
-            read = self.statistics(owner.metric, unit, span.start, span.end, period, names, now)
-            figures = [
-                (p.timestamp, p.values[statistic], p.values["SampleCount"]) for p in read if statistic in p.values
-            ]
-            return alarm_evaluation.datapoints(span, figures)
-        kept = owner.keep((unit, statistic, period))
-        kept.tidy(span)
-        first, wanted = kept.first_unknown(span), percentiles.parse(statistic)
+        wanted = percentiles.parse(statistic)
         if wanted is None:
             raise ValueError(f"the statistic {statistic!r} does not exist")
-        kept.learn(
-            first, span.end, wanted, _collect(owner.series(unit), first, span.end, period, now, wanted.is_extended)
-        )
+        if not retention.period_is_readable(period, span.start, now):
+            return (None,) * span.count
+        kept = owner.keep((unit, statistic, period)) if recent.is_kept(span) else None
+        first = kept.begin(span) if kept is not None else int(span.start)
+        periods = _collect(owner.series(unit), first, span.end, period, now, wanted.is_extended)
+        if kept is None:
+            return recent.points(span, wanted, periods)
+        kept.learn(first, span, wanted, periods)
         found = kept.window(span, now)
         assert found is not None, "what was just learnt is known"
         return found
