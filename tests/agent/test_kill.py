@@ -12,12 +12,12 @@ import pytest
 from fake_control_plane import INSTANCE, KEY, SECRET, FakeControlPlane
 from stage import a_task, container
 
+pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
+
 PROGRAM = """
 import sys
 from pathlib import Path
 from roadstead.agent import main, settings
-
-pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
 main.run(settings.Settings(server_url=sys.argv[1], data_dir=Path(sys.argv[2]), access_key_id=sys.argv[3],
     secret_access_key=sys.argv[4], runtime="simulated", simulated_cpu_units=1_000_000))
 """
