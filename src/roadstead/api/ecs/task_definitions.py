@@ -212,7 +212,7 @@ OPERATIONS: tuple[operation.Operation, ...] = (
         register_task_definition,
         REGISTER_ACCEPTS,
         "The log driver is json-file. FARGATE definitions are checked and kept; they run once Fargate is offered. "
-        "requiresCompatibilities takes EC2 and FARGATE. executionRoleArn is kept and shown; nothing needs it yet, since "
+        "requiresCompatibilities takes EC2 and FARGATE. executionRoleArn is kept and shown; nothing needs it yet, as "
         "what an agent would use it for (ECR, secrets, awslogs) is refused. Tasks with a taskRoleArn need an instance "
         "with ecs.capability task-iam-role, which our agent does not offer yet: they are refused with ATTRIBUTE.",
     ),
