@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from cloudwatch_world import START, World
 
+from roadstead.signals import series
+
 HOUR = 3600
 DAY = 86_400
 
@@ -42,6 +44,15 @@ def statistics(world: World, *names: str, **more: Any) -> list[dict[str, Any]]:
 
 
 # -- PutMetricData
+
+
+def test_data_that_cannot_be_kept_are_refused_and_those_of_known_metrics_are_taken(world: World) -> None:
+    world.store.signals = series.SeriesStore(series_max=1)
+    put(world, {"MetricName": "Load", "Value": 2.0})
+    put(world, {"MetricName": "Load", "Value": 4.0})
+    code, text = put_refused(world, Value=1.0, Unit="Percent")
+    assert code == "LimitExceeded" and "1 new metrics, and only 0 more" in text
+    assert world.store.signals.series_count == 1
 
 
 def test_what_was_put_can_be_read_at_once(world: World) -> None:

@@ -64,6 +64,9 @@ class SeriesView(Protocol):
         self, metric: metrics.Metric, unit: str | None, statistic: str, span: alarm_evaluation.Window, now: float
     ) -> recent.Points: ...
 
+    @property
+    def room(self) -> int: ...
+
     def units(self, metric: metrics.Metric) -> list[str]: ...
 
     def last_timestamp(self, metric: metrics.Metric) -> float | None: ...
@@ -168,6 +171,11 @@ class SeriesStore:
     def series_count(self) -> int:
         """How many series (metric and unit) there are."""
         return self._series_count
+
+    @property
+    def room(self) -> int:
+        """How many more series can be kept; `put` drops the data of others."""
+        return self._series_max - self._series_count
 
     # -- writing
 

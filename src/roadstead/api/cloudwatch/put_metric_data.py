@@ -72,7 +72,21 @@ def put_metric_data(call: operation.Call, view: views.View) -> operation.Reply:
             )
         else:
             made.append(_wide(one, number, metric, timestamp, resolution))
+    if view.signals.room < len(made):
+        _check_room(made, view)
     return operation.Reply(plan=plan.Plan(data=tuple(made)))
+
+
+def _check_room(made: list[metrics.Datum], view: views.View) -> None:
+    """Refuse data that would be dropped: those of new series beyond what can be kept."""
+    wanted = {(one.metric, one.unit) for one in made}
+    new = sum(unit not in view.signals.units(metric) for metric, unit in wanted)
+    if new > view.signals.room:
+        raise errors.Refusal(
+            "LimitExceeded",
+            f"The data have {new} new metrics, and only {view.signals.room} more can be kept. "
+            "Metrics go when they have had no data for long; use fewer dimensions with ever new values.",
+        )
 
 
 def _metric(namespace: str, name: str, dimensions: metrics.Dimensions, number: int) -> metrics.Metric:
