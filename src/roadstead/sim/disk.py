@@ -12,6 +12,9 @@ class Disk:
     """A `state.journal.Journal` in memory that outlives the control plane's process."""
 
     def __init__(self) -> None:
+        self.wipe()
+
+    def wipe(self) -> None:
         self._rows: dict[tuple[str, str], journal.Row] = {}
         self._removed: dict[tuple[str, str], int] = {}
         self._revision = 0
@@ -48,9 +51,6 @@ class Disk:
         self._chunks = tuple(chunks)
         self._data.clear()
         self.data_since_checkpoint = 0
-
-    def wipe(self) -> None:
-        self.__init__()  # type: ignore[misc]
 
     def close(self) -> None:
         return None

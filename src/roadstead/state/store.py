@@ -58,12 +58,16 @@ class _Rows:
 
     def __init__(self, table: tables.Table[Any]) -> None:
         self.table = table
-        self.records: dict[str, tuple[Any, int]] = {}
-        self.indexes: dict[str, dict[tables.Group, SortedList[Any]]] = {name: {} for name in table.indexes}
-        self.tallies: dict[str, dict[tables.Group, tuple[int, ...]]] = {name: {} for name in table.tallies}
+        self.clear()
         self.zeros = {name: (0,) * tally.width for name, tally in table.tallies.items()}
         self.encoder = msgspec.msgpack.Encoder()
         self.decoder = msgspec.msgpack.Decoder(table.record_type)
+
+    def clear(self) -> None:
+        """Forget every record."""
+        self.records: dict[str, tuple[Any, int]] = {}
+        self.indexes: dict[str, dict[tables.Group, SortedList[Any]]] = {name: {} for name in self.table.indexes}
+        self.tallies: dict[str, dict[tables.Group, tuple[int, ...]]] = {name: {} for name in self.table.tallies}
 
     def apply(self, key: str, after: Any | None, revision: int) -> Any | None:
         """Set or remove one record; returns the one before."""
@@ -186,7 +190,7 @@ class Store:
     def clear(self) -> None:
         """Forget everything, metrics too. Nobody is told."""
         for rows in self._rows.values():
-            rows.__init__(rows.table)  # type: ignore[misc]
+            rows.clear()
         self.signals.clear()
 
     def commit(self, wanted: plan.Plan, now: float) -> Commit:
