@@ -16,10 +16,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from roadstead.control import controller
+from roadstead.control import controller, scaled_resources
 from roadstead.control import service_scaling_activities as activities
 from roadstead.control.schedules import actions as schedules
-from roadstead.model import scaling, scaling_names, services, tables
+from roadstead.model import scaling, tables
 from roadstead.state import plan, store
 from roadstead.state import view as views
 
@@ -78,10 +78,9 @@ def bounds_text(action: scaling.ScheduledAction) -> str:
 
 def _problem(view: views.View, changed: scaling.ScalableTarget, action: scaling.ScheduledAction) -> str | None:
     """Why the action can't run; None where it can."""
-    names = scaling_names.service_of(changed.resource_id)
-    service = view.get(services.Service, services.service_key(*names)) if names is not None else None
-    if service is None or service.status != "ACTIVE":
-        return f"Resource Id [{changed.resource_id}] is not scalable. Reason: The ECS service does not exist."
+    unscalable = scaled_resources.problem(view, changed)
+    if unscalable is not None:
+        return unscalable
     if changed.min_capacity > changed.max_capacity:
         return (
             f"Failed to set {bounds_text(action)}. Reason: The maximum capacity, {changed.max_capacity}, would be "
@@ -100,9 +99,7 @@ def _keys(change: store.Change, _view: views.View) -> Iterable[str]:
             return ()
 
 
-def _all_keys(view: views.View) -> Iterable[str]:
-    return [target.key for target in view.find(tables.SCALABLE_TARGETS, "by_namespace", scaling_names.ECS_NAMESPACE)]
-
-
-CONTROLLER = controller.Controller(name="scheduled_scaling", reconcile=reconcile, keys=_keys, all_keys=_all_keys)
+CONTROLLER = controller.Controller(
+    name="scheduled_scaling", reconcile=reconcile, keys=_keys, all_keys=scaled_resources.every_target
+)
 """Keys are those of scalable targets."""

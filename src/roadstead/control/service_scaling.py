@@ -1,10 +1,10 @@
 """Service auto scaling: from alarms that ask, to the service's desired count (behaviour.md 1.1-1.4, 1.7).
 
-One key is one scalable target. In: the target, its policies with their memory and alarms, the service with its
-counts. Out: the service's desired count, the policies' memory, and activities with cause, reason and numbers. What
-asks is an alarm whose `observed.actions_at` is newer than what its policy has handled; so a pass over unchanged
-records writes nothing. Target tracking owns its two alarms; step scaling is invoked by whichever alarms carry the
-policy's ARN among the actions of their present state.
+One key is one scalable target. In: the target, its policies with their memory and alarms, and what it scales with its
+counts (`control.scaled_resources`). Out: the desired count, the policies' memory, and activities with cause, reason
+and numbers. What asks is an alarm whose `observed.actions_at` is newer than what its policy has handled; so a pass over
+unchanged records writes nothing. Target tracking owns its two alarms; step scaling is invoked by whichever alarms carry
+the policy's ARN among the actions of their present state.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from roadstead.control import controller, step_scaling_formula
+from roadstead.control import controller, scaled_resources, step_scaling_formula
 from roadstead.control import service_scaling_activities as activities
 from roadstead.control import service_scaling_cooldowns as cooldowns
 from roadstead.control import service_scaling_formula as formula
-from roadstead.model import alarms, scaling, scaling_names, services, tables, tasks
+from roadstead.model import alarms, record, scaling, scaling_names, tables, tasks
 from roadstead.state import plan, store
 from roadstead.state import view as views
 
@@ -29,50 +29,37 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
     """One pass over a scalable target: outcomes of earlier scalings, then its bounds, then what its alarms ask."""
     draft = plan.Draft(view)
     target = view.get(scaling.ScalableTarget, key)
-    service = _service(view, target) if target is not None else None
-    wake_at = activities.follow(draft, key, service, now)
+    scaled = scaled_resources.find(view, target) if target is not None else None
+    wake_at = activities.follow(draft, key, scaled, now)
     if target is None:
         return draft.plan(wake_at)
     if target.enforce_bounds_at is not None:
-        if service is not None:
-            service = _enforce_bounds(draft, target, service, now)
+        if scaled is not None:
+            scaled = _enforce_bounds(draft, target, scaled, now)
         draft.put(msgspec.structs.replace(target, enforce_bounds_at=None))
-    asked_again_at = _answer_alarms(draft, target, service, now) if service is not None else None
+    asked_again_at = _answer_alarms(draft, target, scaled, now) if scaled is not None else None
     return draft.plan(plan.earliest(wake_at, activities.deadline(draft), asked_again_at))
 
 
-def _service(view: views.View, target: scaling.ScalableTarget) -> services.Service | None:
-    """The ACTIVE service that the target scales; only then may its capacity be touched (behaviour.md 1.1.5)."""
-    names = scaling_names.service_of(target.resource_id)
-    found = view.get(services.Service, services.service_key(*names)) if names is not None else None
-    return found if found is not None and found.status == "ACTIVE" and found.deployments else None
-
-
-def _set_desired_count(draft: plan.Draft, service: services.Service, count: int, now: float) -> services.Service:
-    """Write the service with another desired count, which its newest deployment follows."""
-    changed = services.with_desired_count(service, count, now)
-    draft.put(changed)
-    return changed
-
-
 def _enforce_bounds(
-    draft: plan.Draft, target: scaling.ScalableTarget, service: services.Service, now: float
-) -> services.Service:
+    draft: plan.Draft, target: scaling.ScalableTarget, scaled: scaled_resources.Scaled, now: float
+) -> scaled_resources.Scaled:
     """Move the desired count inside the bounds, as RegisterScalableTarget asks for (behaviour.md 1.1.5)."""
-    desired = service.spec.desired_count
+    desired = scaled.desired
     if desired < target.min_capacity:
         count, cause = target.min_capacity, f"minimum capacity was set to {target.min_capacity}"
     elif desired > target.max_capacity:
         count, cause = target.max_capacity, f"maximum capacity was set to {target.max_capacity}"
     else:
-        return service
+        return scaled
     numbers = scaling.ScalingNumbers(min_capacity=target.min_capacity, max_capacity=target.max_capacity)
     activities.record_change(draft, target, cause, desired, count, None, numbers, now)
-    return _set_desired_count(draft, service, count, now)
+    scaled_resources.set_desired(draft, target, count, now)
+    return msgspec.structs.replace(scaled, desired=count)
 
 
 def _answer_alarms(
-    draft: plan.Draft, target: scaling.ScalableTarget, service: services.Service, now: float
+    draft: plan.Draft, target: scaling.ScalableTarget, scaled: scaled_resources.Scaled, now: float
 ) -> float | None:
     """Do what the policies' alarms ask for, and remember that it was answered; or say when to ask again.
 
@@ -94,13 +81,12 @@ def _answer_alarms(
     if len(policies) > 1 and now < first + MOMENT_SECONDS:
         return first + MOMENT_SECONDS
     asked_at = max(first, now - MOMENT_SECONDS) if len(policies) > 1 else now
-    running = draft.view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)[0]
     situation = formula.Situation(
-        running=running,
-        desired=service.spec.desired_count,
+        running=scaled.running,
+        desired=scaled.desired,
         minimum=target.min_capacity,
         maximum=target.max_capacity,
-        deploying=service.primary.rollout_state == "IN_PROGRESS",
+        deploying=scaled.blocks_scale_in,
         out_suspended=target.suspended.dynamic_scaling_out,
         in_suspended=target.suspended.dynamic_scaling_in,
         policies=judged,
@@ -125,7 +111,7 @@ def _answer_alarms(
         step = ruling.step
         cause = activities.alarm_cause(step.alarm, step.policy, step.state)
         activities.record_change(draft, target, cause, situation.desired, step.to, step.policy, step.numbers, now)
-        _set_desired_count(draft, service, step.to, now)
+        scaled_resources.set_desired(draft, target, step.to, now)
     return None
 
 
@@ -238,13 +224,11 @@ def _keys(change: store.Change, view: views.View) -> Iterable[str]:
             return (activity.target_key,) if activity.status in activities.UNFINISHED else ()
         case alarms.MetricAlarm() as alarm:
             return _targets_of_alarm(view, alarm)
-        case services.Service() as service:
-            return _if_target(view, service.cluster, service.name)
-        case tasks.Task() as task if task.spec.service is not None:
-            key = scaling_names.service_target_key(task.cluster, task.spec.service)
-            return (key,) if view.size(tables.SCALING_ACTIVITIES, "unfinished", key) else ()
-        case _:
-            return ()
+        case tasks.Task() as task:
+            keys = scaled_resources.targets_of(task, view)
+            return [key for key in keys if view.size(tables.SCALING_ACTIVITIES, "unfinished", key)]
+        case record.Record() as other:
+            return scaled_resources.targets_of(other, view)
 
 
 def _targets_of_alarm(view: views.View, alarm: alarms.MetricAlarm) -> Iterable[str]:
@@ -261,14 +245,7 @@ def _targets_of_alarm(view: views.View, alarm: alarms.MetricAlarm) -> Iterable[s
     return found
 
 
-def _if_target(view: views.View, cluster: str, service: str) -> Iterable[str]:
-    key = scaling_names.service_target_key(cluster, service)
-    return (key,) if view.get(scaling.ScalableTarget, key) is not None else ()
-
-
-def _all_keys(view: views.View) -> Iterable[str]:
-    return [target.key for target in view.find(tables.SCALABLE_TARGETS, "by_namespace", scaling_names.ECS_NAMESPACE)]
-
-
-CONTROLLER = controller.Controller(name="service_scaling", reconcile=reconcile, keys=_keys, all_keys=_all_keys)
+CONTROLLER = controller.Controller(
+    name="service_scaling", reconcile=reconcile, keys=_keys, all_keys=scaled_resources.every_target
+)
 """Keys are those of scalable targets."""

@@ -6,8 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from roadstead.control import scaled_resources
 from roadstead.control import service_scaling_formula as formula
-from roadstead.model import alarms, scaling, services, tables
+from roadstead.model import alarms, scaling, tables
 from roadstead.state import plan
 from roadstead.state import view as views
 
@@ -44,7 +45,8 @@ def record_change(
         status="InProgress",
         description=f"Setting desired count to {to_count}.",
         cause=cause,
-        status_message=f"Successfully set desired count to {to_count}. Waiting for change to be fulfilled by ecs.",
+        status_message=f"Successfully set desired count to {to_count}. "
+        f"Waiting for change to be fulfilled by {target.namespace}.",
         from_count=from_count,
         to_count=to_count,
         policy_name=policy_name,
@@ -108,28 +110,28 @@ def newest_change(view: views.View, key: str) -> scaling.ScalingActivity | None:
     return None
 
 
-def follow(draft: plan.Draft, key: str, service: services.Service | None, now: float) -> float | None:
+def follow(draft: plan.Draft, key: str, scaled: scaled_resources.Scaled | None, now: float) -> float | None:
     """Write what became of the target's unfinished activities; when to look again at those that still wait.
 
-    `service` is the ACTIVE service of a target that is still registered, else None: then nothing will be fulfilled.
+    `scaled` is what a target that is still registered scales, or None: then nothing will be fulfilled.
     """
     deadlines: list[float] = []
     for one in _unfinished(draft, key):
         count = one.to_count if one.to_count is not None else 0
-        if service is None:
+        if scaled is None:
             _finish(draft, one, "Unfulfilled", "The service or its scalable target is gone.", now)
             continue
-        desired = service.spec.desired_count
-        running = draft.view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)[0]
+        desired, running = scaled.desired, scaled.running
+        done = f"Successfully set desired count to {count}."
         growing = one.from_count is not None and count > one.from_count
         if desired != count:
             text = f"The desired count was changed to {desired} by a newer scaling event."
             _finish(draft, one, "Overridden", text, now)
         elif (running >= count) if growing else (running <= count):
-            text = f"Successfully set desired count to {count}. Change successfully fulfilled by ecs."
+            text = f"{done} Change successfully fulfilled by {one.namespace}."
             _finish(draft, one, "Successful", text, now)
         elif now >= one.started_at + FULFILMENT_SECONDS_MAX:
-            text = f"Successfully set desired count to {count}. Change was not fulfilled by ecs: {running} running."
+            text = f"{done} Change was not fulfilled by {one.namespace}: {running} running."
             _finish(draft, one, "Unfulfilled", text, now)
         else:
             deadlines.append(one.started_at + FULFILMENT_SECONDS_MAX)
