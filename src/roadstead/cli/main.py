@@ -402,7 +402,7 @@ def simulate(
     ctx: typer.Context,
     scenario: Annotated[pathlib.Path, typer.Argument(help="A scenario: traffic, service, prices, objective (YAML).")],
     trace: Annotated[
-        pathlib.Path | None, typer.Option(help="Traffic from this CSV, or output of get-metric-data, instead.")
+        pathlib.Path | None, typer.Option(help="Traffic from this CSV, Parquet, or output of get-metric-data, instead.")
     ] = None,
     policy: Annotated[
         list[pathlib.Path] | None,

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from roadstead.lab import documents, problems, spans
+from roadstead.lab import documents, problems, recordings, spans
 
 START = 1_767_571_200.0
 """2026-01-05T00:00:00Z, a Monday."""
@@ -102,14 +102,14 @@ class Scale(Part, frozen=True, kw_only=True):
 
 
 class Trace(Part, frozen=True, kw_only=True):
-    """A recording (`lab.traces`): a CSV, or what `aws cloudwatch get-metric-data` printed."""
+    """A recording (`lab.traces`): a CSV, a Parquet file, or what `aws cloudwatch get-metric-data` printed."""
 
     file: str
     """Relative to the scenario."""
     timestamp: str | None = None
-    """Name of the CSV's column; else the one that is called so, or the first."""
+    """Name of the column; else the one that is called so, or the first."""
     rate: str | None = None
-    """Name of the CSV's column; else the one that is called so, or the second."""
+    """Name of the column; else the one that is called so, or the second."""
     id: str | None = None
     """Which of several results of GetMetricData."""
     period: spans.Span | None = None
@@ -118,6 +118,13 @@ class Trace(Part, frozen=True, kw_only=True):
     """Begin again where the recording ends before the scenario."""
     align: bool = True
     """The recording's first moment is the scenario's start; else its moments are taken as they are."""
+
+
+class Recorded(Part, frozen=True, kw_only=True):
+    """A recording that is in memory already, as that of a running server's metric. YAML can't give it."""
+
+    title: str
+    recording: recordings.Recording
 
 
 class TrafficPart(Part, frozen=True, kw_only=True, omit_defaults=True):
@@ -133,12 +140,13 @@ class TrafficPart(Part, frozen=True, kw_only=True, omit_defaults=True):
     growth: Growth | None = None
     noise: Noise | None = None
     scale: Scale | None = None
+    recorded: Recorded | None = msgspec.field(default=None, name="(recorded)")
 
     def __post_init__(self) -> None:
         given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"exactly one of {', '.join(self.__struct_fields__)} is needed here, {len(given)} are given"
+                f"exactly one of {', '.join(self.__struct_fields__[:-1])} is needed here, {len(given)} are given"
             )
 
     @property

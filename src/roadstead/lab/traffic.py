@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from roadstead.lab import problems, scenario, spans, traces
+from roadstead.lab import problems, recordings, scenario, spans, traces
 from roadstead.sim import chance as chances
 from roadstead.sim import traffic as sim_traffic
 
@@ -46,7 +46,7 @@ class _Work(msgspec.Struct):
     begin: float
     rates: array.array[float]
     chance: chances.Chance
-    recordings: dict[int, traces.Recording]
+    recordings: dict[int, recordings.Recording]
 
     def moments(self) -> range:
         """The middle of each slot, in seconds after the begin."""
@@ -62,12 +62,8 @@ class _Work(msgspec.Struct):
 
 def make(subject: scenario.Scenario, seed: int) -> Demand:
     """The traffic of a scenario. Raises problems.Invalid where a trace can't be read, or no duration follows."""
-    recordings = {
-        place: traces.load(pathlib.Path(subject.folder, part.trace.file), part.trace)
-        for place, part in enumerate(subject.traffic)
-        if part.trace is not None
-    }
-    lone = next(iter(recordings.values())) if len(recordings) == 1 else None
+    recorded = {place: one for place, part in enumerate(subject.traffic) if (one := _recording(subject, part))}
+    lone = next(iter(recorded.values())) if len(recorded) == 1 else None
     duration = subject.duration if subject.duration is not None else lone.seconds if lone is not None else None
     if duration is None:
         raise problems.Invalid("the field duration is missing: only a scenario with one trace can do without")
@@ -78,15 +74,25 @@ def make(subject: scenario.Scenario, seed: int) -> Demand:
         raise problems.Invalid(str(problem)) from None
     begin = _begin(subject, lone) // subject.step * subject.step
     slots = round(duration / scenario.SLOT_SECONDS)
-    work = _Work(begin, array.array("d", bytes(8 * slots)), chances.Chance(seed, "traffic"), recordings)
+    work = _Work(begin, array.array("d", bytes(8 * slots)), chances.Chance(seed, "traffic"), recorded)
     for place, part in enumerate(subject.traffic):
         _apply(work, part.kind, place)
     rates = array.array("d", (round(min(rate, RATE_MAX), sim_traffic.RATE_DIGITS) for rate in work.rates))
-    notes = tuple(note for one in recordings.values() for note in one.notes)
+    notes = tuple(note for one in recorded.values() for note in one.notes)
     return Demand(begin=begin, duration_seconds=duration, rates=rates, notes=notes)
 
 
-def _begin(subject: scenario.Scenario, lone: traces.Recording | None) -> float:
+def _recording(subject: scenario.Scenario, part: scenario.TrafficPart) -> recordings.Recording | None:
+    match part.kind:
+        case scenario.Trace() as trace:
+            return traces.load(pathlib.Path(subject.folder, trace.file), trace)
+        case scenario.Recorded() as recorded:
+            return recorded.recording
+        case _:
+            return None
+
+
+def _begin(subject: scenario.Scenario, lone: recordings.Recording | None) -> float:
     """The scenario's start, else the trace's; one that counts from 0 starts where others do."""
     if subject.start is not None:
         return subject.start
@@ -106,7 +112,9 @@ def _apply(work: _Work, part: scenario.Part, place: int) -> None:
         case scenario.FlashCrowd():
             work.add(lambda at: _flash(part, at - part.at))
         case scenario.Trace():
-            work.add(_recorded(part, work.recordings[place], work.begin))
+            work.add(_recorded(work.recordings[place], work.begin, part.align, part.repeat))
+        case scenario.Recorded():
+            work.add(_recorded(part.recording, work.begin, align=True, repeat=False))
         case scenario.Spike():
             work.multiply(lambda at: part.factor if part.at <= at < part.at + part.duration else 1.0)
         case scenario.Weekend():
@@ -152,13 +160,13 @@ def _flash(part: scenario.FlashCrowd, since: float) -> float:
     return part.peak * 0.5 ** (over / part.half_life) if part.half_life > 0 else 0.0
 
 
-def _recorded(part: scenario.Trace, recording: traces.Recording, begin: float) -> Callable[[float], float]:
+def _recorded(recording: recordings.Recording, begin: float, align: bool, repeat: bool) -> Callable[[float], float]:
     first = recording.moments[0]
     length = recording.seconds
 
     def rate(at: float) -> float:
-        since = at if part.align else begin + at - first
-        if part.repeat:
+        since = at if align else begin + at - first
+        if repeat:
             since %= length
         return recording.rate_at(first + since) if 0.0 <= since < length else 0.0
 
@@ -174,7 +182,7 @@ def describe(subject: scenario.Scenario) -> tuple[str, ...]:
         given = [
             f"{label} {_shown(getattr(part, field))}"
             for field, label in zip(part.__struct_fields__, part.__struct_encode_fields__, strict=True)
-            if getattr(part, field) not in (None, False)
+            if getattr(part, field) not in (None, False) and field != "recording"
         ]
         lines.append(f"{name.replace('_', ' ')}: {', '.join(given)}")
     return tuple(lines)
