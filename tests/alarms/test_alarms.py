@@ -229,6 +229,7 @@ def actions_of(world: World, seconds: int, step: int = 10) -> list[float]:
     return found
 
 
+@pytest.mark.rule("1.4#repeat")
 def test_scaling_actions_are_repeated_each_minute_with_the_newest_value(world: World) -> None:
     world.put(alarm_actions=(POLICY,))
     breach(world, 5)

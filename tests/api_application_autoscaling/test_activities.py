@@ -33,6 +33,7 @@ def listed(world: Any, **params: Any) -> list[str]:
     return [one["ActivityId"] for one in found]
 
 
+@pytest.mark.rule("1.7#newest first")
 def test_activities_are_shown_newest_first(world: Any) -> None:
     world.put(activity(0), activity(1), activity(0, at=20.0, service="api"))
     assert listed(world) == ["api-0", "web-1", "web-0"]
@@ -59,6 +60,7 @@ def test_an_activity_in_full(world: Any) -> None:
     }
 
 
+@pytest.mark.rule("1.7#not scaled")
 def test_what_was_not_scaled_is_shown_on_request(world: Any) -> None:
     reason = scaling.NotScaledReason(code="AlreadyAtMaxCapacity", max_capacity=4)
     world.put(
@@ -72,6 +74,7 @@ def test_what_was_not_scaled_is_shown_on_request(world: Any) -> None:
     assert (newest["StatusCode"], "EndTime" in newest) == ("Failed", False)
 
 
+@pytest.mark.rule("1.7#newest first", "1.7#pages")
 def test_pages_go_on_where_they_stopped(world: Any) -> None:
     world.put(*(activity(n, at=float(n // 2)) for n in range(120)))
     found: list[str] = []

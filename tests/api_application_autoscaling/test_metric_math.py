@@ -47,6 +47,7 @@ def refused(world: Any, *queries: dict[str, Any], **more: Any) -> str:
     return str(text)
 
 
+@pytest.mark.rule("1.3.2#metric math", "1.3.1#period")
 def test_both_alarms_watch_the_metric_math(registered: Any) -> None:
     answer = put(registered)
     high, low = (registered.get(alarms.MetricAlarm, one["AlarmName"]).spec for one in answer["Alarms"])
@@ -91,6 +92,7 @@ def test_what_was_put_is_shown_and_kept_by_an_update(registered: Any) -> None:
         assert [query.id for query in registered.get(alarms.MetricAlarm, name).spec.metrics] == ["m1", "m2", "e1"]
 
 
+@pytest.mark.rule("1.3.1#metrics")
 def test_return_data_is_true_where_it_is_not_given(registered: Any) -> None:
     alone = stat("m1", "Depth")
     del alone["ReturnData"]
@@ -115,6 +117,7 @@ def test_the_same_metric_math_is_tracked_once(registered: Any) -> None:
     put(registered, [*BACKLOG[:2], {**BACKLOG[2], "Expression": "m1 / m2 + 1"}], name="other")
 
 
+@pytest.mark.rule("1.3.1#metrics")
 def test_metric_math_that_no_alarm_can_watch_is_refused(registered: Any) -> None:
     m1, m2, e1 = BACKLOG
     assert refused(registered, m1, m2) == "Exactly one element of the metrics list should return data."
@@ -148,6 +151,7 @@ def test_metric_math_that_no_alarm_can_watch_is_refused(registered: Any) -> None
         ),
     ],
 )
+@pytest.mark.rule("1.3.1#metrics")
 def test_bad_queries_are_refused(registered: Any, change: dict[str, Any], text: str) -> None:
     query = {name: value for name, value in {**stat("m1", "x"), **change}.items() if value is not None}
     assert refused(registered, query).startswith(text)

@@ -52,6 +52,7 @@ def pair(world: Any, answer: Any) -> list[alarms.MetricAlarm]:
     return [world.get(alarms.MetricAlarm, one["AlarmName"]) for one in answer["Alarms"]]
 
 
+@pytest.mark.rule("1.2#3", "1.2#4", "1.2#5", "1.3.2#pair", "1.3.1#cpu")
 def test_a_policy_makes_its_pair_of_alarms(registered: Any) -> None:
     """Every cell of behaviour.md 1.3.2's table."""
     answer = put(registered)
@@ -97,16 +98,19 @@ def test_a_policy_makes_its_pair_of_alarms(registered: Any) -> None:
 
 
 @pytest.mark.parametrize(("target", "low"), [(70, 63), (80, 72), (50, 45), (7, 6.3), (0.7, 0.63), (1e-3, 9e-4)])
+@pytest.mark.rule("1.3.2#pair")
 def test_the_low_threshold_is_nine_tenths_without_dust(target: float, low: float) -> None:
     assert alarm_pair.low_threshold(float(target)) == low
 
 
+@pytest.mark.rule("1.3.1#disable scale in")
 def test_a_policy_that_may_not_scale_in_has_no_low_alarm(registered: Any) -> None:
     answer = put(registered, DisableScaleIn=True)
     assert len(answer["Alarms"]) == 1
     assert "AlarmHigh" in answer["Alarms"][0]["AlarmName"]
 
 
+@pytest.mark.rule("1.1.2#high resolution", "1.3.1#cpu 20 s", "1.3.2#20 s", "1.3.6#deployment")
 def test_high_resolution_needs_a_service_that_has_it(registered: Any) -> None:
     not_yet = (INVALID, "High-resolution metrics are not fully enabled on the ECS service.")
     configuration = {"TargetValue": 50.0, "PredefinedMetricSpecification": FAST}
@@ -137,6 +141,7 @@ def test_a_server_may_shorten_the_low_alarms_wait(impatient: Any) -> None:
         operations.operations(0)
 
 
+@pytest.mark.rule("1.3.1#customized")
 def test_a_customized_metric_is_watched_as_it_is_given(registered: Any) -> None:
     answer = put(registered, None, target=100.0, name="queue", CustomizedMetricSpecification=QUEUE)
     high, _ = pair(registered, answer)
@@ -153,6 +158,7 @@ def test_a_customized_metric_is_watched_as_it_is_given(registered: Any) -> None:
     assert specification == {**QUEUE, "Dimensions": in_order}
 
 
+@pytest.mark.rule("1.3.1#cooldowns")
 def test_describe_shows_the_policy_with_its_defaults_and_alarms(registered: Any) -> None:
     answer = put(registered, ScaleOutCooldown=60)
     (shown,) = registered.call("DescribeScalingPolicies", ServiceNamespace="ecs", PolicyNames=["cpu"])[
@@ -177,6 +183,7 @@ def test_describe_shows_the_policy_with_its_defaults_and_alarms(registered: Any)
     }
 
 
+@pytest.mark.rule("1.2#2", "1.3.1#update", "1.3.2#update")
 def test_an_update_keeps_the_policy_and_replaces_its_alarms(registered: Any) -> None:
     first = put(registered)
     key = "ecs|service/default/web|ecs:service:DesiredCount|cpu"
@@ -198,6 +205,7 @@ def _with_memory(policy: scaling.ScalingPolicy, memory: scaling.PolicyMemory) ->
     return msgspec.structs.replace(policy, memory=memory)
 
 
+@pytest.mark.rule("1.1.2#same metric")
 def test_one_policy_for_each_metric(registered: Any) -> None:
     put(registered)
     configuration = {"TargetValue": 50.0, "PredefinedMetricSpecification": CPU}
@@ -268,6 +276,16 @@ def test_one_policy_for_each_metric(registered: Any) -> None:
         ),
     ],
 )
+@pytest.mark.rule(
+    "1.1.2#no label",
+    "1.1.2#bad label",
+    "1.1.2#target group",
+    "1.3.1#target value",
+    "1.3.1#one metric",
+    "1.3.1#cooldowns",
+    "1.3.1#label",
+    "1.3.1#customized",
+)
 def test_what_a_policy_may_not_be(registered: Any, configuration: Any, text: str) -> None:
     params = {} if configuration is None else {"TargetTrackingScalingPolicyConfiguration": configuration}
     code, found = registered.refused("PutScalingPolicy", PolicyName="cpu", PolicyType="TargetTrackingScaling", **params)
@@ -284,6 +302,7 @@ def test_other_kinds_of_policies_are_refused_by_name(registered: Any, kind: str)
     assert registered.refused("PutScalingPolicy", PolicyName="p")[0] == INVALID, "a new policy needs its type"
 
 
+@pytest.mark.rule("1.1.2#unknown target")
 def test_policies_need_a_target(world: Any) -> None:
     configuration = {"TargetValue": 50.0, "PredefinedMetricSpecification": CPU}
     code, text = refused(world, configuration)
@@ -291,6 +310,7 @@ def test_policies_need_a_target(world: Any) -> None:
     assert text.startswith("No scalable target registered for service namespace: ecs, resource ID: service/default/web")
 
 
+@pytest.mark.rule("1.2#6")
 def test_deleting_a_policy_deletes_its_alarms(registered: Any) -> None:
     answer = put(registered)
     assert registered.on_web("DeleteScalingPolicy", PolicyName="cpu") == {}

@@ -22,6 +22,7 @@ def listed(world: Any, arn: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.rule("1.1#12")
 def test_tags_are_added_replaced_and_taken(world: Any, arn: str) -> None:
     assert listed(world, arn) == {"a": "1"}
     assert world.call("TagResource", ResourceARN=arn, Tags={"a": "2", "b": ""}) == {}

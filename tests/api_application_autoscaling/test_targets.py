@@ -18,6 +18,7 @@ NOT_REGISTERED = (
 INVALID = "ValidationException"
 
 
+@pytest.mark.rule("1.1#1", "1.1#4", "1.1#9", "1.1#10")
 def test_a_target_is_registered_and_described(world: Any) -> None:
     made = world.on_web("RegisterScalableTarget", MinCapacity=0, MaxCapacity=10, Tags={"team": "web"})
     assert made["ScalableTargetARN"].startswith(
@@ -42,6 +43,7 @@ def test_a_target_is_registered_and_described(world: Any) -> None:
     }
 
 
+@pytest.mark.rule("1.1#3")
 def test_registering_again_changes_only_what_is_given_and_asks_for_the_bounds(registered: Any) -> None:
     before = registered.get(scaling.ScalableTarget, KEY)
     assert before.enforce_bounds_at == 1000.0
@@ -79,15 +81,18 @@ def test_registering_again_changes_only_what_is_given_and_asks_for_the_bounds(re
         ),
     ],
 )
+@pytest.mark.rule("1.1#3", "1.1.2#unknown service", "1.1.2#unsupported mix", "1.1.2#min above max")
 def test_what_can_not_be_registered(world: Any, params: dict[str, Any], text: str) -> None:
     assert world.refused("RegisterScalableTarget", **params) == (INVALID, text)
 
 
+@pytest.mark.rule("1.1#12", "1.1.2#min above max")
 def test_later_bounds_are_checked_against_the_earlier(registered: Any) -> None:
     assert registered.refused("RegisterScalableTarget", MinCapacity=11)[0] == INVALID
     assert registered.refused("RegisterScalableTarget", Tags={"new": "tag"})[0] == INVALID
 
 
+@pytest.mark.rule("1.1#13", "1.1.2#unknown target")
 def test_deregistering_takes_policies_and_alarms_away_and_leaves_the_count(registered: Any) -> None:
     specification = {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
     configuration = {"TargetValue": 50.0, "PredefinedMetricSpecification": specification}

@@ -155,9 +155,36 @@ def test_the_desired_count_alone_begins_none(cluster: Any) -> None:
         ({"enableECSManagedTags": True, "propagateTags": "TASK_DEFINITION"}, 1),
     ],
 )
+@pytest.mark.rule("1.3.6#deployment")
 def test_which_changes_roll_out(cluster: Any, change: dict[str, Any], deployments: int) -> None:
     create(cluster)
     assert len(cluster.call("UpdateService", service="web", **change)["service"]["deployments"]) == deployments
+
+
+@pytest.mark.rule("1.3.6#not shown")
+def test_the_resolution_of_metrics_is_not_shown(cluster: Any) -> None:
+    """DescribeServiceRevisions has it on AWS; CreateService, UpdateService and DescribeServices have not."""
+    made = create(cluster, monitoring=HIGH_RESOLUTION)
+    updated = cluster.call("UpdateService", service="web", desiredCount=3, monitoring=HIGH_RESOLUTION)["service"]
+    (described,) = cluster.call("DescribeServices", services=["web"])["services"]
+    for answer in (made, updated, described):
+        assert "monitoring" not in answer
+        assert all("monitoring" not in deployment for deployment in answer["deployments"])
+
+
+@pytest.mark.rule("1.3.6#field")
+@pytest.mark.parametrize(
+    "configurations",
+    [
+        [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}] * 6,
+        [{"metricNames": ["CPUUtilization"] * 6, "resolutionSeconds": 20}],
+        [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}] * 2,
+    ],
+)
+def test_each_metric_has_one_resolution(cluster: Any, configurations: Any) -> None:
+    wanted = {"serviceName": "web", "taskDefinition": "web", "desiredCount": 1}
+    monitoring = {"metricConfigurations": configurations}
+    assert cluster.refused("CreateService", **wanted, monitoring=monitoring)[0] == INVALID
 
 
 def test_an_update_keeps_what_it_does_not_name_and_an_empty_list_removes(cluster: Any) -> None:
@@ -341,6 +368,7 @@ def test_describe_says_what_is_missing(cluster: Any) -> None:
         ({"serviceConnectConfiguration": {"enabled": True}}, "Unsupported", "serviceConnectConfiguration"),
     ],
 )
+@pytest.mark.rule("1.3.6#field", "1.3.6#controllers", "1.3.1#code deploy")
 def test_what_is_refused(cluster: Any, change: dict[str, Any], code: str, text: str) -> None:
     cluster.register("old")
     cluster.call("DeregisterTaskDefinition", taskDefinition="old:1")

@@ -41,6 +41,7 @@ def history() -> alarms.AlarmHistoryItem:
     ],
     ids=["a scaling activity: six weeks", "alarm history: 30 days", "an INACTIVE cluster", "an INACTIVE instance"],
 )
+@pytest.mark.rule("1.7#six weeks")
 def test_each_kind_is_kept_its_time_and_then_forgotten(one: record.Record, days: float) -> None:
     world = fleets.fleet()
     world.put(one)

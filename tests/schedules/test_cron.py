@@ -61,17 +61,20 @@ def times(fields: str, count: int = 3, zone: str | None = None, after: float = S
         ("0 0 ? JAN sun *", ["2027-01-03 00:00", "2027-01-10 00:00", "2027-01-17 00:00"]),
     ],
 )
+@pytest.mark.rule("1.5#cron")
 def test_what_an_expression_matches(fields: str, expected: list[str]) -> None:
     assert times(fields) == expected
 
 
 @pytest.mark.parametrize(("digit", "day"), [(1, 3), (2, 4), (3, 5), (4, 6), (5, 7), (6, 1), (7, 2)])
+@pytest.mark.rule("1.5#day of week")
 def test_days_of_the_week_count_from_1_on_sunday(digit: int, day: int) -> None:
     """EventBridge's numbering, behind one switch (behaviour.md 1.5, section 6)."""
     assert times(f"0 0 ? * {digit} *", 1) == [f"2027-01-{day:02d} 00:00"]
     assert times(f"30 6 * * {digit} *", 1) == [f"2027-01-{day:02d} 06:30"], "* in both day fields is accepted"
 
 
+@pytest.mark.rule("1.5#day of week")
 def test_the_switch_of_the_numbering(monkeypatch: pytest.MonkeyPatch) -> None:
     expressions.parse.cache_clear()
     monkeypatch.setattr(cron, "SUNDAY_IS_ONE", False)
@@ -122,6 +125,7 @@ def test_the_switch_of_the_numbering(monkeypatch: pytest.MonkeyPatch) -> None:
         "٣ * * * ? *",
     ],
 )
+@pytest.mark.rule("1.5#cron")
 def test_what_is_no_expression(fields: str) -> None:
     with pytest.raises(errors.Malformed):
         expressions.parse(f"cron({fields})", None)
@@ -145,11 +149,13 @@ def test_what_is_no_expression(fields: str) -> None:
         ("rate(1 day)", "posixrules"),
     ],
 )
+@pytest.mark.rule("1.5#at", "1.5#rate")
 def test_what_is_no_schedule(text: str, zone: str | None) -> None:
     with pytest.raises(errors.Malformed):
         expressions.parse(text, zone)
 
 
+@pytest.mark.rule("1.5#rate")
 def test_rates_count_from_their_anchor() -> None:
     five = expressions.parse("rate(5 minutes)", None)
     assert [expressions.following(five, after, 1000.0) for after in (0.0, 1000.0, 1299.0, 1300.0)] == [

@@ -110,6 +110,7 @@ def _before(clock: datetime.datetime, begin: float, zone: str) -> bool:
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("hour", [0, 2, 3])
+@pytest.mark.rule("1.5#time zone")
 def test_a_daily_schedule_runs_once_on_each_day_that_has_its_hour(zone: str, hour: int) -> None:
     """Three years of days with every change among them."""
     expression = expressions.parse(f"cron(30 {hour} * * ? *)", zone)
@@ -149,6 +150,7 @@ def test_a_day_that_the_date_line_took() -> None:
     assert expressions.preceding(minute, last + 59, 0.0) == last
 
 
+@pytest.mark.rule("1.5#at", "1.5#time zone")
 def test_one_time_schedules_are_in_their_zone_too() -> None:
     once = expressions.parse("at(2027-07-01T09:00:00)", "America/New_York")
     assert utc(once.at) == ["2027-07-01 13:00"]

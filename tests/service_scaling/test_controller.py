@@ -168,6 +168,7 @@ class World:
         return list(self.store.view().find(tables.SCALING_ACTIVITIES, "newest_first", KEY))
 
 
+@pytest.mark.rule("1.7#InProgress", "1.7#capacity description", "1.7#policy cause", "1.7#in progress")
 def test_a_high_alarm_raises_the_desired_count_and_the_activity_says_why() -> None:
     world = World()
     world.alarm("cpu-high", 80.0)
@@ -184,6 +185,7 @@ def test_a_high_alarm_raises_the_desired_count_and_the_activity_says_why() -> No
     assert (world.memory.out_at, world.memory.out_from, world.memory.out_to) == (world.now, 4, 7)
 
 
+@pytest.mark.rule("1.7#Successful", "1.7#capacity done")
 def test_an_activity_is_successful_when_the_tasks_run() -> None:
     world = World()
     world.alarm("cpu-high", 80.0)
@@ -200,6 +202,7 @@ def test_an_activity_is_successful_when_the_tasks_run() -> None:
     assert activity.status_message == "Successfully set desired count to 7. Change successfully fulfilled by ecs."
 
 
+@pytest.mark.rule("1.7#Unfulfilled")
 def test_an_activity_that_is_not_fulfilled_in_time_ends_unfulfilled() -> None:
     world = World()
     world.alarm("cpu-high", 80.0)
@@ -213,6 +216,7 @@ def test_an_activity_that_is_not_fulfilled_in_time_ends_unfulfilled() -> None:
     assert (world.told[0].status, world.told[0].ended_at) == ("Unfulfilled", wake_at)
 
 
+@pytest.mark.rule("1.7#Overridden", "1.1#6")
 def test_a_newer_change_overrides_an_activity() -> None:
     world = World()
     world.alarm("cpu-high", 80.0)
@@ -244,6 +248,7 @@ def test_each_action_of_an_alarm_is_answered_once() -> None:
     assert world.desired == 9
 
 
+@pytest.mark.rule("1.3.4#example", "1.3.4#silence")
 def test_the_scale_out_cooldown_lets_only_more_through() -> None:
     """behaviour.md 1.3.4's example, told by the alarm's repeats."""
     world = World()
@@ -277,6 +282,7 @@ def test_a_value_measured_before_a_change_is_counted_with_the_tasks_of_then() ->
     assert (world.desired, world.told[0].numbers.formula) == (10, "ceil(8 × 60 / 50) = 10")
 
 
+@pytest.mark.rule("1.3.4#in", "1.3.4#silence")
 def test_a_low_alarm_lowers_the_desired_count_and_starts_the_cooldown() -> None:
     world = World(desired=10)
     world.alarm("cpu-low", 20.0)
@@ -294,6 +300,7 @@ def test_a_low_alarm_lowers_the_desired_count_and_starts_the_cooldown() -> None:
     assert world.desired == 2
 
 
+@pytest.mark.rule("1.3.4#ended")
 def test_a_scale_out_ends_the_scale_in_cooldown() -> None:
     world = World(desired=10)
     world.alarm("cpu-low", 20.0)
@@ -306,6 +313,7 @@ def test_a_scale_out_ends_the_scale_in_cooldown() -> None:
     assert (world.desired, world.memory.in_at) == (7, None)
 
 
+@pytest.mark.rule("1.2#8", "1.2#9", "1.3.1#disable scale in")
 def test_scaling_in_needs_every_policy_that_may() -> None:
     world = World(desired=10)
     world.add_policy("memory")
@@ -320,6 +328,7 @@ def test_scaling_in_needs_every_policy_that_may() -> None:
     assert world.told[0].policy_name == "memory"
 
 
+@pytest.mark.rule("1.7#not scaled", "1.7#AlreadyAtMaxCapacity")
 def test_at_the_bounds_the_reason_is_told_once() -> None:
     world = World(desired=10)
     for _ in range(3):
@@ -343,6 +352,7 @@ def test_at_the_bounds_the_reason_is_told_once() -> None:
     assert [one.status for one in world.told] == ["Failed", "Overridden", "Failed"], "told again after a change"
 
 
+@pytest.mark.rule("1.2#11", "1.7#TargetServicePutResourceAsUnscalable")
 def test_a_deployment_blocks_scaling_in_only() -> None:
     world = World(desired=6)
     rolling = msgspec.structs.replace(world.service.primary, rollout_state="IN_PROGRESS")
@@ -362,6 +372,7 @@ def test_a_deployment_blocks_scaling_in_only() -> None:
     ("desired", "minimum", "maximum", "expected", "cause"),
     [(1, 3, 10, 3, "minimum capacity was set to 3"), (9, 1, 5, 5, "maximum capacity was set to 5")],
 )
+@pytest.mark.rule("1.1#5", "1.3.4#policies only", "1.7#registration", "1.7#bounds cause")
 def test_registering_a_target_moves_the_count_inside_its_bounds(
     desired: int, minimum: int, maximum: int, expected: int, cause: str
 ) -> None:
@@ -379,6 +390,7 @@ def test_registering_a_target_moves_the_count_inside_its_bounds(
     assert world.memory == scaling.PolicyMemory(), "cooldowns belong to policies only"
 
 
+@pytest.mark.rule("1.1.1#silence", "1.1.1#resume")
 def test_a_suspended_direction_writes_no_activity_and_resumes_with_the_next_repeat() -> None:
     world = World()
     target = world.get(scaling.ScalableTarget, KEY)

@@ -82,6 +82,7 @@ def reasons(ruling: formula.Ruling) -> list[str]:
     ("running", "value", "expected"),
     [(4, 80, 7), (4, 51, 5), (10, 44, 9), (10, 10, 2), (18, 90, 33), (0, 700, 1), (0, 50, 0), (3, 0, 0), (10, 30, 6)],
 )
+@pytest.mark.rule("1.3.3#formula", "1.3.3#exact")
 def test_1_3_3_proposed_is_running_times_value_by_target_rounded_up(running: int, value: float, expected: int) -> None:
     assert formula.propose(running, value, 50) == expected
 
@@ -99,6 +100,7 @@ def test_1_3_3_proposed_is_running_times_value_by_target_rounded_up(running: int
         (18, 90.0, 1, "out", 20),
     ],
 )
+@pytest.mark.rule("1.3.3#examples", "1.3.3#zero", "1.2#13")
 def test_1_3_3_worked_examples(running: int, value: float, minimum: int, direction: str, to: int) -> None:
     asking = policy(high=value) if direction == "out" else policy(low=value)
     ruling = formula.rule(situation(asking, running=running, minimum=minimum), 0.0)
@@ -106,6 +108,7 @@ def test_1_3_3_worked_examples(running: int, value: float, minimum: int, directi
     assert (ruling.step.direction, ruling.step.to) == (direction, to)
 
 
+@pytest.mark.rule("1.3.3#examples")
 def test_1_3_3_without_an_alarm_nothing_changes() -> None:
     for value in (50.0, 46.0):
         quiet = policy(low=value, in_alarm=False, fired=False)
@@ -113,6 +116,7 @@ def test_1_3_3_without_an_alarm_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize("running", range(1, 200))
+@pytest.mark.rule("1.3.3#exact")
 def test_1_3_3_division_is_exact(running: int) -> None:
     """A third of the target with the value that floats make of it never asks for a task too many."""
     target = 50.0
@@ -137,12 +141,14 @@ def test_1_3_3_numbers_say_how_the_result_came_about() -> None:
     assert formula.formula_text(0, 700, 50) == "no task runs, and 700 is above 50: 1"
 
 
+@pytest.mark.rule("1.3.3#high in vain", "1.7#AlreadyAtMaxCapacity")
 def test_1_3_3_at_the_maximum_nothing_is_added() -> None:
     ruling = formula.rule(situation(policy(high=90.0), running=20), 0.0)
     assert ruling.step is None
     assert ruling.refused[0].reason == scaling.NotScaledReason(code="AlreadyAtMaxCapacity", max_capacity=20)
 
 
+@pytest.mark.rule("1.3.3#high in vain", "1.7#AlreadyAtDesiredCapacity")
 def test_1_3_3_what_is_asked_for_is_there_already() -> None:
     """Tasks that can't be placed: desired stands at 9, 5 run."""
     ruling = formula.rule(situation(policy(high=90.0), running=5, desired=9), 0.0)
@@ -150,17 +156,20 @@ def test_1_3_3_what_is_asked_for_is_there_already() -> None:
     assert ruling.refused[0].reason == scaling.NotScaledReason(code="AlreadyAtDesiredCapacity", current_capacity=9)
 
 
+@pytest.mark.rule("1.3.3#low in vain", "1.7#AlreadyAtMinCapacity")
 def test_1_3_3_at_the_minimum_nothing_is_removed() -> None:
     ruling = formula.rule(situation(policy(low=5.0), running=2, minimum=2), 0.0)
     assert ruling.step is None
     assert ruling.refused[0].reason == scaling.NotScaledReason(code="AlreadyAtMinCapacity", min_capacity=2)
 
 
+@pytest.mark.rule("1.3.3#low in vain", "1.7#AlreadyAtDesiredCapacity")
 def test_1_3_3_low_load_that_needs_every_task_removes_none() -> None:
     ruling = formula.rule(situation(policy(low=44.0), running=4), 0.0)
     assert reasons(ruling) == ["AlreadyAtDesiredCapacity"], "ceil(4 × 44 / 50) is 4"
 
 
+@pytest.mark.rule("1.3.3#flapping", "1.7#AutoScalingAnticipatedFlapping")
 def test_1_3_3_a_scale_in_that_another_policy_would_undo_is_not_done() -> None:
     memory_bound = policy("memory", high=60.0, disable_scale_in=True, fired=False)
     ruling = formula.rule(situation(policy(low=10.0), memory_bound, running=10), 0.0)
@@ -181,26 +190,31 @@ def test_1_3_3_without_a_data_point_nothing_happens() -> None:
 # ------------------------------------------------------------------------------- 1.1 bounds and suspension
 
 
+@pytest.mark.rule("1.1#7")
 def test_1_1_7_below_the_minimum_a_scale_out_goes_at_least_there() -> None:
     assert step_to(formula.rule(situation(policy(high=60.0), running=1, minimum=4), 0.0)) == 4
     assert step_to(formula.rule(situation(policy(high=90.0), running=3, minimum=4), 0.0)) == 6
 
 
+@pytest.mark.rule("1.1#7")
 def test_1_1_7_below_the_minimum_a_scale_in_does_nothing() -> None:
     ruling = formula.rule(situation(policy(low=5.0), running=2, minimum=4), 0.0)
     assert (ruling.step, reasons(ruling)) == (None, ["AlreadyAtMinCapacity"])
 
 
+@pytest.mark.rule("1.1#8")
 def test_1_1_8_above_the_maximum_a_scale_in_goes_at_least_there() -> None:
     assert step_to(formula.rule(situation(policy(low=44.0), running=30), 0.0)) == 20
     assert step_to(formula.rule(situation(policy(low=10.0), running=30), 0.0)) == 6
 
 
+@pytest.mark.rule("1.1#8")
 def test_1_1_8_above_the_maximum_a_scale_out_does_nothing() -> None:
     ruling = formula.rule(situation(policy(high=90.0), running=30), 0.0)
     assert (ruling.step, reasons(ruling)) == (None, ["AlreadyAtMaxCapacity"])
 
 
+@pytest.mark.rule("1.1.1#in", "1.1.1#out", "1.1.1#silence")
 def test_1_1_1_a_suspended_direction_is_silent() -> None:
     assert formula.rule(situation(policy(high=90.0), out_suspended=True), 0.0) == formula.Ruling()
     assert formula.rule(situation(policy(low=5.0), in_suspended=True), 0.0) == formula.Ruling()
@@ -210,43 +224,51 @@ def test_1_1_1_a_suspended_direction_is_silent() -> None:
 # ------------------------------------------------------------------------------- 1.2 several policies, deployments
 
 
+@pytest.mark.rule("1.2#7")
 def test_1_2_7_the_largest_scale_out_wins() -> None:
     ruling = formula.rule(situation(policy("a", high=60.0), policy("b", high=80.0)), 0.0)
     assert ruling.step is not None
     assert (ruling.step.policy, ruling.step.to) == ("b", 7)
 
 
+@pytest.mark.rule("1.2#8")
 def test_1_2_8_one_policy_is_enough_to_scale_out() -> None:
     ruling = formula.rule(situation(policy("a", high=80.0), policy("b", low=5.0)), 0.0)
     assert (step_to(ruling), reasons(ruling)) == (7, [])
 
 
+@pytest.mark.rule("1.2#8")
 def test_1_2_8_all_policies_must_be_ready_to_scale_in() -> None:
     ready, other = policy("a", low=5.0), policy("b", low=46.0, in_alarm=False)
     assert formula.rule(situation(ready, other, running=10), 0.0) == formula.Ruling()
 
 
+@pytest.mark.rule("1.2#9")
 def test_1_2_9_the_largest_of_the_candidates_is_applied() -> None:
     ruling = formula.rule(situation(policy("a", low=5.0), policy("b", low=30.0), running=10), 0.0)
     assert ruling.step is not None
     assert (ruling.step.policy, ruling.step.to) == ("b", 6)
 
 
+@pytest.mark.rule("1.2#8")
 def test_1_2_8_a_policy_that_may_not_scale_in_has_no_vote() -> None:
     silent = policy("b", high=20.0, disable_scale_in=True, fired=False)
     assert step_to(formula.rule(situation(policy("a", low=25.0), silent, running=10), 0.0)) == 5
 
 
+@pytest.mark.rule("1.2#9")
 def test_1_2_9_a_policy_in_its_scale_in_cooldown_is_not_ready() -> None:
     resting = policy("b", low=5.0, memory=scaling.PolicyMemory(in_at=900.0))
     assert formula.rule(situation(policy("a", low=5.0), resting), 1000.0) == formula.Ruling()
     assert step_to(formula.rule(situation(policy("a", low=5.0), resting), 1200.0)) == 1
 
 
+@pytest.mark.rule("1.2#10")
 def test_1_2_10_the_running_count_is_the_start_not_the_desired() -> None:
     assert step_to(formula.rule(situation(policy(high=80.0), running=4, desired=6), 0.0)) == 7
 
 
+@pytest.mark.rule("1.2#11")
 def test_1_2_11_a_deployment_blocks_scale_in_only() -> None:
     ruling = formula.rule(situation(policy(low=5.0), deploying=True), 0.0)
     assert (ruling.step, reasons(ruling)) == (None, ["TargetServicePutResourceAsUnscalable"])
@@ -256,6 +278,7 @@ def test_1_2_11_a_deployment_blocks_scale_in_only() -> None:
 # ------------------------------------------------------------------------------- 1.3.4 cooldowns
 
 
+@pytest.mark.rule("1.3.4#example", "1.3.4#out", "1.3.4#credit")
 def test_1_3_4_worked_example() -> None:
     """t=0: 4 → 7. t=60: 7 again, ignored. t=120: 9. t=430: the cooldown is over."""
     memory, desired = scaling.PolicyMemory(), 4
@@ -281,6 +304,7 @@ def test_1_3_4_worked_example() -> None:
     assert (memory.out_from, memory.out_to) == (9, 11)
 
 
+@pytest.mark.rule("1.3.4#in")
 def test_1_3_4_a_scale_in_cooldown_blocks_scale_in_and_not_scale_out() -> None:
     memory = scaling.PolicyMemory(in_at=0.0)
     assert formula.rule(situation(policy(low=5.0, memory=memory)), 299.0) == formula.Ruling()
@@ -288,6 +312,7 @@ def test_1_3_4_a_scale_in_cooldown_blocks_scale_in_and_not_scale_out() -> None:
     assert step_to(formula.rule(situation(policy(high=80.0, memory=memory)), 10.0)) == 7
 
 
+@pytest.mark.rule("1.3.4#ended")
 def test_1_3_4_a_scale_out_by_any_policy_ends_the_scale_in_cooldown() -> None:
     step = formula.rule(situation(policy("a", high=80.0)), 10.0).step
     assert step is not None
@@ -357,6 +382,7 @@ def situations(draw: st.DrawFn) -> formula.Situation:
 
 @hypothesis.settings(max_examples=400, deadline=None)
 @hypothesis.given(situations(), st.floats(0, 2000))
+@pytest.mark.rule("1.2#13", "1.1.1#in", "1.1.1#out", "1.2#11")
 def test_a_step_stays_within_the_bounds_and_goes_its_way(given: formula.Situation, now: float) -> None:
     ruling = formula.rule(given, now)
     hypothesis.event(ruling.step.direction if ruling.step is not None else "none")
@@ -374,6 +400,7 @@ def test_a_step_stays_within_the_bounds_and_goes_its_way(given: formula.Situatio
 
 @hypothesis.settings(max_examples=400, deadline=None)
 @hypothesis.given(situations(), st.floats(0, 2000))
+@pytest.mark.rule("1.2#8", "1.3.3#flapping")
 def test_nothing_is_removed_while_any_policy_objects(given: formula.Situation, now: float) -> None:
     ruling = formula.rule(given, now)
     if ruling.step is None or ruling.step.direction == "out":
@@ -390,6 +417,7 @@ def test_nothing_is_removed_while_any_policy_objects(given: formula.Situation, n
 
 @hypothesis.settings(max_examples=400, deadline=None)
 @hypothesis.given(situations(), st.floats(0, 2000))
+@pytest.mark.rule("1.3.4#out")
 def test_a_policy_in_its_scale_out_cooldown_only_asks_for_more_than_it_had(
     given: formula.Situation, now: float
 ) -> None:
@@ -425,6 +453,7 @@ def test_an_alarm_in_vain_is_answered_at_most_once(given: formula.Situation, now
 
 @hypothesis.settings(deadline=None)
 @hypothesis.given(st.integers(1, 500), st.floats(0, 1e6), st.floats(0.01, 1e4))
+@pytest.mark.rule("1.3.3#formula")
 def test_the_proposed_count_meets_the_target_and_one_less_would_not(running: int, value: float, target: float) -> None:
     proposed = formula.propose(running, value, target)
     needed = formula.quotient(running, value, target)

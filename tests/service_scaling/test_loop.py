@@ -205,6 +205,7 @@ def test_load_scales_a_service_out_and_in_again_at_aws_pace() -> None:
     assert [(one.to_count, one.status) for one in world.told] == [(4, "Successful"), (2, "Successful")]
 
 
+@pytest.mark.rule("1.3.6#period")
 def test_high_resolution_metrics_scale_out_within_two_minutes() -> None:
     world = World(resolution=20, scale_in_datapoints=3)
     world.track("ECSServiceAverageCPUUtilizationHighResolution", ScaleOutCooldown=60, ScaleInCooldown=30)
@@ -241,6 +242,7 @@ def test_the_service_stops_at_its_maximum_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("later_seconds", [0, 20, 40])
+@pytest.mark.rule("1.3.5#missing")
 def test_silence_is_not_low_load(later_seconds: int) -> None:
     world = World()
     world.track("ECSServiceAverageCPUUtilization")

@@ -44,6 +44,16 @@ def runs(world: World) -> list[str]:
     return [cause.split()[3] for cause in causes]
 
 
+@pytest.mark.rule(
+    "1.5#run",
+    "1.5#at",
+    "1.5#listed",
+    "1.7#two activities",
+    "1.7#bounds description",
+    "1.7#schedule cause",
+    "1.7#bounds cause",
+    "1.7#bounds done",
+)
 def test_an_action_sets_the_bounds_and_moves_the_count_inside_with_two_activities(world: World) -> None:
     """The two activities of AWS's CLI reference, word for word (behaviour.md 1.7)."""
     world.follows = False
@@ -80,6 +90,7 @@ def test_an_action_sets_the_bounds_and_moves_the_count_inside_with_two_activitie
         (0, 0, (0, 0), 0, "maximum capacity was set to 0"),
     ],
 )
+@pytest.mark.rule("1.5#run", "1.7#bounds cause")
 def test_either_bound_may_be_missing_and_a_count_inside_stays(
     world: World, low: int | None, high: int | None, expected: tuple[int, int], count: int, cause: str | None
 ) -> None:
@@ -91,6 +102,7 @@ def test_either_bound_may_be_missing_and_a_count_inside_stays(
     assert world.told[-1].description == f"Setting {' and '.join(given)}"
 
 
+@pytest.mark.rule("1.5#time zone")
 def test_day_and_night_in_a_zone_over_the_end_of_summer_time() -> None:
     """Nine to five in Berlin: at 07:00 UTC in summer, at 08:00 in winter; clocks change on 2023-10-29."""
     begin = datetime.datetime(2023, 10, 28, tzinfo=datetime.UTC).timestamp()
@@ -106,6 +118,7 @@ def test_day_and_night_in_a_zone_over_the_end_of_summer_time() -> None:
     assert runs(world) == ["day", "night", "day", "night"]
 
 
+@pytest.mark.rule("1.5#start", "1.5#end")
 def test_a_start_runs_at_once_and_an_end_ends_without_going_back(world: World) -> None:
     """StartTime: run then, and as it recurs; EndTime: no more runs, no reverting (AAS-CRON)."""
     start, end = MIDNIGHT + 600, MIDNIGHT + 3 * HOUR
@@ -120,6 +133,7 @@ def test_a_start_runs_at_once_and_an_end_ends_without_going_back(world: World) -
     assert bounds(world) == (15, 100)
 
 
+@pytest.mark.rule("1.5#rate", "1.5#first rate")
 def test_a_rate_counts_from_its_start_or_from_its_creation(world: World) -> None:
     put(world, "from-now", "rate(30 minutes)", 2)
     put(world, "from-start", "rate(1 hour)", 3, StartTime=START + 1000)
@@ -130,6 +144,7 @@ def test_a_rate_counts_from_its_start_or_from_its_creation(world: World) -> None
     assert runs(world).count("from-start") == 3
 
 
+@pytest.mark.rule("1.2#12")
 def test_scheduled_actions_ignore_cooldowns(world: World) -> None:
     """behaviour.md 1.2.12."""
     steps = [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 2}]
@@ -143,6 +158,7 @@ def test_scheduled_actions_ignore_cooldowns(world: World) -> None:
     assert [world.minute(90), world.minute(90), world.minute(90)] == [12, 3, 8]
 
 
+@pytest.mark.rule("1.1.1#scheduled")
 def test_suspended_actions_are_skipped_for_good(world: World) -> None:
     """behaviour.md 1.1.1."""
     put(world, "a", "rate(1 hour)", 20)
@@ -157,6 +173,7 @@ def test_suspended_actions_are_skipped_for_good(world: World) -> None:
     assert world.desired == 20
 
 
+@pytest.mark.rule("1.5#order")
 def test_what_was_missed_while_the_server_was_down_is_made_up_for_once_in_order(world: World) -> None:
     """Each action's newest time only, in the order of those times; the count moves once, into the last bounds."""
     put(world, "evening", "cron(0 22 * * ? *)", 1, 2)
@@ -178,6 +195,7 @@ def test_a_restart_in_between_runs_nothing_twice(world: World) -> None:
     assert len(runs(world)) == 4
 
 
+@pytest.mark.rule("1.5#min above max", "1.7#Failed", "1.7#failed")
 def test_what_would_make_the_minimum_exceed_the_maximum_fails(world: World) -> None:
     put(world, "a", "rate(1 hour)", 200)
     world.run(START + HOUR)
@@ -190,6 +208,7 @@ def test_what_would_make_the_minimum_exceed_the_maximum_fails(world: World) -> N
     assert (bounds(world), world.desired) == ((1, 100), 10)
 
 
+@pytest.mark.rule("1.1.2#unscalable", "1.7#Failed")
 def test_an_action_on_a_service_that_is_gone_fails(world: World) -> None:
     put(world, "a", "rate(1 hour)", 20)
     world.put(msgspec.structs.replace(world.service, status="INACTIVE"))
@@ -201,6 +220,7 @@ def test_an_action_on_a_service_that_is_gone_fails(world: World) -> None:
     assert bounds(world) == (1, 100)
 
 
+@pytest.mark.rule("1.5#update")
 def test_an_update_keeps_what_it_does_not_name_but_start_and_end(world: World) -> None:
     put(world, "a", "cron(0 9 * * ? *)", 2, 4, Timezone="Asia/Tokyo", StartTime=START + 60, EndTime=START + 30 * DAY)
     before = shown(world)[0]
@@ -236,6 +256,7 @@ def test_actions_are_described_by_name_and_page(world: World) -> None:
     assert shown(world, ResourceId="service/default/other") == []
 
 
+@pytest.mark.rule("1.1#13")
 def test_deleting(world: World) -> None:
     put(world, "a", "rate(1 hour)", 20)
     put(world, "b", "rate(1 day)", 1)
@@ -279,6 +300,7 @@ def test_what_an_action_may_not_be(world: World, more: dict[str, Any], text: str
     assert (code, said[: len(text)]) == ("ValidationException", text)
 
 
+@pytest.mark.rule("1.8#actions", "1.1.2#limit")
 def test_at_most_200_actions_of_a_target(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from roadstead.api.application_autoscaling import scheduled
 

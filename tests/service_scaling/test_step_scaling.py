@@ -56,6 +56,7 @@ def shown(world: World, name: str) -> dict[str, Any]:
     return policy
 
 
+@pytest.mark.rule("1.4#example", "1.4#1")
 def test_aws_worked_example_from_metric_to_count(world: World) -> None:
     """Threshold 50: 60 → 11, 70 → 14, 40 → 13, 30 → 10 (AAS-STEP)."""
     wire(world, "out", OUT, kind=PERCENT, Cooldown=0)
@@ -73,12 +74,14 @@ def test_aws_worked_example_from_metric_to_count(world: World) -> None:
     assert changes[0].status == "Successful"
 
 
+@pytest.mark.rule("1.4#nothing")
 def test_a_step_of_0_leaves_the_count_and_says_so(world: World) -> None:
     wire(world, "out", OUT, kind=PERCENT)
     assert world.minute(55) == 10
     assert world.told[0].not_scaled == (scaling.NotScaledReason(code="AlreadyAtDesiredCapacity", current_capacity=10),)
 
 
+@pytest.mark.rule("1.4#repeat")
 def test_the_alarm_goes_on_scaling_after_each_cooldown(world: World) -> None:
     """CloudWatch repeats the action every minute while in ALARM (behaviour.md 2.6.4)."""
     wire(world, "out", ALWAYS, Cooldown=180)
@@ -86,6 +89,7 @@ def test_the_alarm_goes_on_scaling_after_each_cooldown(world: World) -> None:
     assert [world.minute(10) for _ in range(5)] == [16, 16, 16, 16, 16]
 
 
+@pytest.mark.rule("1.4#escalation")
 def test_a_greater_step_within_the_cooldown_adds_only_the_rest(world: World) -> None:
     """Escalation: +2 ran; +3 adds 1 more (AAS-STEP), once."""
     steps = [
@@ -96,6 +100,7 @@ def test_a_greater_step_within_the_cooldown_adds_only_the_rest(world: World) -> 
     assert [world.minute(value) for value in (60, 60, 80, 80, 60)] == [12, 12, 13, 13, 13]
 
 
+@pytest.mark.rule("1.4#cooldown")
 def test_a_scale_in_waits_for_its_cooldown_and_a_scale_out_does_not(world: World) -> None:
     wire(world, "out", ALWAYS, Cooldown=300)
     steps = [{"MetricIntervalUpperBound": 0, "ScalingAdjustment": -1}]
@@ -105,6 +110,7 @@ def test_a_scale_in_waits_for_its_cooldown_and_a_scale_out_does_not(world: World
     )
 
 
+@pytest.mark.rule("1.4#magnitude")
 def test_minimum_magnitude() -> None:
     """C = 4, +25 % = 1, magnitude 2 → +2 (AAS-API)."""
     world = World(desired=4)
@@ -113,6 +119,7 @@ def test_minimum_magnitude() -> None:
     assert world.minute(60) == 6
 
 
+@pytest.mark.rule("1.4#change")
 def test_exact_capacity(world: World) -> None:
     steps = [
         {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": 20, "ScalingAdjustment": 12},
@@ -125,6 +132,7 @@ def test_exact_capacity(world: World) -> None:
 
 
 @pytest.mark.parametrize(("aggregation", "expected"), [("Average", 12), ("Minimum", 11), ("Maximum", 13)])
+@pytest.mark.rule("1.4#aggregation")
 def test_metric_aggregation_type(world: World, aggregation: str, expected: int) -> None:
     """Over the data points that the alarm evaluated, not older ones."""
     steps = [
@@ -154,6 +162,7 @@ def test_actions_that_are_disabled_invoke_nothing(world: World) -> None:
     assert world.minute(90) == 12
 
 
+@pytest.mark.rule("1.4#set alarm state")
 def test_set_alarm_state_invokes_the_policy_with_the_data_it_is_told(world: World) -> None:
     wire(world, "out", ALWAYS)
     force = {"AlarmName": "out-alarm", "StateValue": "ALARM", "StateReason": "test"}
@@ -166,6 +175,7 @@ def test_set_alarm_state_invokes_the_policy_with_the_data_it_is_told(world: Worl
     assert world.desired == 12
 
 
+@pytest.mark.rule("1.4#two alarms")
 def test_two_alarms_of_one_policy_each_count_with_their_own_threshold(world: World) -> None:
     arn = wire(world, "out", OUT, {"Threshold": 100}, kind=PERCENT, Cooldown=0)
     world.put_alarm("other", arn, Threshold=80)
@@ -173,6 +183,7 @@ def test_two_alarms_of_one_policy_each_count_with_their_own_threshold(world: Wor
     assert [one.cause.split()[2] for one in world.told] == ["other", "other"], "at 115 it is 15 and 35 above"
 
 
+@pytest.mark.rule("1.2#7")
 def test_several_policies_at_once_the_largest_capacity_wins(world: World) -> None:
     """Current 10, +3 and +200 %: 30 (behaviour.md 1.2.7)."""
     world.follows = False
@@ -199,6 +210,7 @@ def test_of_out_and_in_at_the_same_moment_only_out_happens(world: World) -> None
     assert world.desired == 4, "what was asked is a record's"
 
 
+@pytest.mark.rule("1.2#8")
 def test_a_step_scale_in_is_not_blocked_by_target_tracking(world: World) -> None:
     """behaviour.md 1.2.8: the vote is target tracking's own."""
     metric = {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
@@ -213,6 +225,7 @@ def test_a_step_scale_in_is_not_blocked_by_target_tracking(world: World) -> None
     assert world.told[0].policy_name == "in"
 
 
+@pytest.mark.rule("1.1#7", "1.1#8", "1.2#13", "1.4#bounds")
 def test_bounds_and_counts_outside_them() -> None:
     """behaviour.md 1.1.7, 1.1.8, 1.2.13."""
     world = World(desired=5, minimum=3, maximum=8)
@@ -229,6 +242,7 @@ def test_bounds_and_counts_outside_them() -> None:
     assert world.minute(10) == 6, "first to the maximum, then in"
 
 
+@pytest.mark.rule("1.2#11")
 def test_a_deployment_blocks_scaling_in_only(world: World) -> None:
     """behaviour.md 1.2.11."""
     rolling = msgspec.structs.replace(world.service.primary, rollout_state="IN_PROGRESS")
@@ -240,6 +254,7 @@ def test_a_deployment_blocks_scaling_in_only(world: World) -> None:
     assert world.minute(60) == 12
 
 
+@pytest.mark.rule("1.1.1#out", "1.1.1#silence", "1.1.1#resume")
 def test_a_suspended_direction_says_nothing_and_resumes(world: World) -> None:
     """behaviour.md 1.1.1."""
     wire(world, "out", ALWAYS)
@@ -259,6 +274,7 @@ def test_a_restart_changes_no_decision(world: World) -> None:
         assert world.minute(90) == expected
 
 
+@pytest.mark.rule("1.2#4", "1.2#5", "1.2#6", "1.4#configuration")
 def test_the_policy_names_its_alarms_and_leaves_them_when_it_is_deleted(world: World) -> None:
     """behaviour.md 1.2.5, 1.2.6."""
     arn = wire(world, "out", OUT, kind=PERCENT, MinAdjustmentMagnitude=1)
@@ -283,6 +299,7 @@ def test_the_policy_names_its_alarms_and_leaves_them_when_it_is_deleted(world: W
     assert world.get(alarms.MetricAlarm, "by-ok").spec.every_action == ()
 
 
+@pytest.mark.rule("1.2#2")
 def test_an_update_changes_what_it_names_and_keeps_the_cooldown(world: World) -> None:
     arn = wire(world, "out", ALWAYS, Cooldown=120, MetricAggregationType="Maximum")
     assert world.minute(60) == 12
@@ -332,6 +349,7 @@ def interval(lower: float | None, upper: float | None, adjustment: int = 1) -> d
         ([interval(5, 5), interval(5, None)], "MetricIntervalUpperBound must be greater"),
     ],
 )
+@pytest.mark.rule("1.4#2", "1.4#3", "1.4#4", "1.4#5")
 def test_rules_1_to_5_of_the_intervals(world: World, steps: list[dict[str, Any]], text: str) -> None:
     configuration = {"AdjustmentType": BY_COUNT, "StepAdjustments": steps}
     code, said = world.refused(
@@ -371,6 +389,7 @@ def test_rules_1_to_5_of_the_intervals(world: World, steps: list[dict[str, Any]]
         ),
     ],
 )
+@pytest.mark.rule("1.4#configuration", "1.4#6", "1.8#steps", "1.1.2#limit")
 def test_what_a_step_policy_may_not_be(world: World, configuration: Any, code: str, text: str) -> None:
     params = {}
     if configuration is not None:

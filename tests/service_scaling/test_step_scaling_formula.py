@@ -51,18 +51,21 @@ def capacity(running: int, desired: int | None = None, minimum: int = 0, maximum
     ("running", "percent", "change"),
     [(127, 10, 12), (67, 1, 1), (58, -1, -1), (667, -1, -6), (10, 0, 0), (0, 50, 0), (100, 1, 1), (200, -1, -2)],
 )
+@pytest.mark.rule("1.4#percent")
 def test_percent_rounding_as_aws_publishes_it(running: int, percent: int, change: int) -> None:
     """12.7→12, 0.67→1, −0.58→−1, −6.67→−6 (AAS-STEP)."""
     assert step_scaling_formula.percent_change(running, percent, None) == change
 
 
 @pytest.mark.parametrize(("percent", "magnitude", "change"), [(25, 2, 2), (-25, 2, -2), (75, 2, 3), (25, None, 1)])
+@pytest.mark.rule("1.4#magnitude")
 def test_min_adjustment_magnitude(percent: int, magnitude: int | None, change: int) -> None:
     """Of 4 tasks (AAS-API)."""
     assert step_scaling_formula.percent_change(4, percent, magnitude) == change
 
 
 @pytest.mark.parametrize(("value", "before", "after"), [(60, 10, 11), (70, 11, 14), (40, 14, 13), (30, 13, 10)])
+@pytest.mark.rule("1.4#example")
 def test_aws_worked_example(value: float, before: int, after: int) -> None:
     found = step_scaling_formula.answer(
         ask(value, steps(*AWS_STEPS, kind="PercentChangeInCapacity")), capacity(before), NOW
@@ -75,6 +78,7 @@ def test_aws_worked_example(value: float, before: int, after: int) -> None:
     ("distance", "rising", "adjustment"),
     [(0, True, 1), (0, False, -1), (5, False, 1), (-5, True, -1), (10, True, 2), (9.99, False, 1), (-10, False, -2)],
 )
+@pytest.mark.rule("1.4#7", "1.4#threshold")
 def test_bounds_on_each_side_and_on_the_threshold(distance: float, rising: bool, adjustment: int) -> None:
     """Rule 7; on the threshold itself the alarm's comparison decides."""
     ladder = (step(0, 10, 1), step(10, None, 2), step(-10, 0, -1), step(None, -10, -2))
@@ -92,6 +96,7 @@ def test_bounds_on_each_side_and_on_the_threshold(distance: float, rising: bool,
         ("LessThanOrEqualToThreshold", False),
     ],
 )
+@pytest.mark.rule("1.4#threshold")
 def test_the_comparison_says_which_side_the_threshold_is_on(operator: str, rising: bool) -> None:
     assert step_scaling_formula.is_rising(operator) is rising
 
@@ -112,6 +117,7 @@ def test_a_value_that_no_step_is_for_changes_nothing() -> None:
     assert step_scaling_formula.answer(ask(40.0, steps(step(0, None, 1))), capacity(4), NOW) is None
 
 
+@pytest.mark.rule("1.4#escalation")
 def test_the_escalation_example() -> None:
     """+2 ran from 10, now +3: 13, whichever of the two new tasks run by then (AAS-STEP)."""
     memory = scaling.PolicyMemory(out_at=NOW - 60, out_from=10, out_to=12)
@@ -134,6 +140,7 @@ def test_what_other_policies_added_is_no_credit() -> None:
     assert found.to == 21
 
 
+@pytest.mark.rule("1.2#7")
 def test_the_largest_capacity_wins_among_those_that_ask_at_once() -> None:
     """Current 10, policy A +3 → 13, policy B +200 % → 30 (AAS-API); for scaling in it is the larger, too."""
     a = ask(60.0, steps(step(0, None, 3)), policy="a")
@@ -179,6 +186,7 @@ def test_exactly_one_step_is_for_each_distance(
 
 
 @given(st.integers(0, 5000), st.integers(-300, 300), st.none() | st.integers(1, 20))
+@pytest.mark.rule("1.4#percent")
 def test_percent_changes_are_towards_zero_but_never_none(running: int, percent: int, magnitude: int | None) -> None:
     change = step_scaling_formula.percent_change(running, percent, magnitude)
     exact = Fraction(running * percent, 100)
@@ -203,6 +211,7 @@ def test_percent_changes_are_towards_zero_but_never_none(running: int, percent: 
     st.sampled_from([None, 10, 290, 310]),
     st.sampled_from([None, 10, 290, 310]),
 )
+@pytest.mark.rule("1.4#bounds", "1.4#cooldown")
 def test_an_answer_keeps_to_bounds_directions_and_cooldowns(
     ladder: tuple[scaling.StepAdjustment, ...],
     kind: Any,
@@ -240,6 +249,7 @@ def test_an_answer_keeps_to_bounds_directions_and_cooldowns(
         assert found.to > memory.out_to, "within the cooldown only more than it already added"
 
 
+@pytest.mark.rule("1.4#aggregation")
 def test_aggregates() -> None:
     window = alarms.WindowValues(average=2.0, minimum=1.0, maximum=4.0)
     found = [step_scaling_formula.aggregate(window, kind) for kind in ("Average", "Minimum", "Maximum")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scaling_world import World
@@ -110,6 +111,7 @@ class Watch:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(spells, min_size=2, max_size=9), st.booleans(), st.sampled_from([None, None, 7, 23]))
+@pytest.mark.rule("1.2#8", "1.2#13", "1.3.4#in", "1.3.4#out")
 def test_any_load_keeps_bounds_cooldowns_and_the_vote(
     loads: list[tuple[Any, ...]], disable_scale_in: bool, restarts_each: int | None
 ) -> None:

@@ -8,12 +8,15 @@ import msgspec
 
 from roadstead.api import operation
 from roadstead.api.application_autoscaling import common
+from roadstead.base import errors
 from roadstead.control import alarms_history
 from roadstead.model import alarms, record, scaling, scaling_names, tables
 from roadstead.state import plan
 from roadstead.state import view as views
 
 TARGETS_PAGE_MAX = 50
+TARGETS_MAX = 3000
+"""Scalable targets of ECS services (AAS quotas)."""
 TAGS_MAX = 50
 TARGET_ID_DIGITS = 36
 
@@ -54,6 +57,8 @@ def _new_target(call: operation.Call, view: views.View, wanted: common.Identity)
         raise common.invalid(f"ECS service doesn't exist: {wanted.resource_id}")
     if params.MinCapacity is None or params.MaxCapacity is None:
         raise common.invalid("MinCapacity and MaxCapacity are required when a scalable target is registered.")
+    if view.size(tables.SCALABLE_TARGETS, "by_namespace", wanted.namespace) >= TARGETS_MAX:
+        raise errors.Refusal("LimitExceededException", f"There can be at most {TARGETS_MAX} scalable targets.")
     return scaling.ScalableTarget(
         namespace=wanted.namespace,
         resource_id=wanted.resource_id,
