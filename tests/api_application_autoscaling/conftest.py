@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import operations
+from roadstead.api.application_autoscaling import load_balancers, operations
 from roadstead.base import errors, scope
 from roadstead.model import record, services
 from roadstead.state import plan, store
@@ -33,11 +33,15 @@ IDENTITY = {
 class World:
     """One control plane's store, at a time that the test sets."""
 
-    def __init__(self, scale_in_datapoints: int | None = None) -> None:
+    def __init__(
+        self,
+        scale_in_datapoints: int | None = None,
+        target_groups: load_balancers.TargetGroups = load_balancers.no_target_groups,
+    ) -> None:
         self.now = 1_000.0
         self._seeds = 0
         self.store = store.Store(scope.Scope(), self._seed)
-        self.table = {one.name: one for one in operations.operations(scale_in_datapoints)}
+        self.table = {one.name: one for one in operations.operations(scale_in_datapoints, target_groups)}
         self.checkers = {
             name: acceptance.compile_checker(SERVICES, AAS, name, one.accepts) for name, one in self.table.items()
         }
@@ -144,5 +148,13 @@ def registered(world: World) -> World:
 def impatient() -> World:
     """As `registered`, on a server that waits for 3 low data points only."""
     world = World(scale_in_datapoints=3)
+    world.on_web("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10)
+    return world
+
+
+@pytest.fixture
+def balanced() -> World:
+    """As `registered`, where every service is attached to the target group `targetgroup/blue/2`."""
+    world = World(target_groups=lambda service: {"targetgroup/blue/2"})
     world.on_web("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10)
     return world

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from roadstead.base import scope as base_scope
 from roadstead.model import scaling
 
 ECS_NAMESPACE = "ecs"
 ECS_DIMENSION = "ecs:service:DesiredCount"
+CUSTOM_NAMESPACE = "custom-resource"
+CUSTOM_DIMENSION = "custom-resource:ResourceType:Property"
+_ENDPOINT = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
+    r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/scalableTargetDimensions/[A-Za-z0-9._~!$&'()*+,;=:@%-]+"
+)
 
 
 def service_target_key(cluster: str, service: str) -> str:
@@ -20,6 +28,16 @@ def service_of(resource_id: str) -> tuple[str, str] | None:
     if len(parts) != 3 or parts[0] != "service" or not all(parts):
         return None
     return parts[1], parts[2]
+
+
+def is_endpoint(resource_id: str) -> bool:
+    """Whether it is the URL of a custom resource's endpoint: http(s), no user, no query, and AWS's path at its end."""
+    return _ENDPOINT.fullmatch(resource_id) is not None
+
+
+def custom_target_key(url: str) -> str:
+    """The key of a custom resource's scalable target."""
+    return scaling.target_key(CUSTOM_NAMESPACE, url, CUSTOM_DIMENSION)
 
 
 def target_arn(scope: base_scope.Scope, target: scaling.ScalableTarget) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Literal
 
-from roadstead.api.application_autoscaling import common, tracking
+from roadstead.api.application_autoscaling import common, load_balancers, tracking
 from roadstead.base import scope as base_scope
 from roadstead.model import alarms, scaling, scaling_names
 
@@ -54,8 +54,8 @@ def alarms_of(
 
 
 def _period_seconds(policy: scaling.ScalingPolicy) -> int:
-    predefined = policy.tracking.predefined_metric
-    return tracking.PREDEFINED_METRICS[predefined][1] if predefined is not None else PERIOD_SECONDS
+    known = tracking.PREDEFINED_METRICS.get(policy.tracking.predefined_metric or "")
+    return known[1] if known is not None else PERIOD_SECONDS
 
 
 def _alarm(
@@ -106,10 +106,21 @@ def _metric(configuration: scaling.TargetTracking, identity: common.Identity) ->
     if configuration.customized_metric is not None:
         return configuration.customized_metric
     assert configuration.predefined_metric is not None, "a configuration has a metric"
+    if configuration.resource_label is not None:
+        label = load_balancers.parse(configuration.resource_label)
+        assert label is not None, f"{configuration.resource_label} was checked when the policy was put"
+        return scaling.CustomizedMetric(
+            namespace=load_balancers.NAMESPACE,
+            metric_name="RequestCountPerTarget",
+            statistic="Sum",
+            dimensions=label.dimensions,
+            unit="None",
+        )
+    cluster, service = identity.service_names
     return scaling.CustomizedMetric(
         namespace="AWS/ECS",
         metric_name=tracking.PREDEFINED_METRICS[configuration.predefined_metric][0],
         statistic="Average",
-        dimensions=(("ClusterName", identity.cluster), ("ServiceName", identity.service)),
+        dimensions=(("ClusterName", cluster), ("ServiceName", service)),
         unit="Percent",
     )

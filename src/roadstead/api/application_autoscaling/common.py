@@ -18,17 +18,22 @@ PAGE_SCAN_MAX = 1000
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """The service whose desired count a request is about."""
+    """What a request is about: an ECS service's desired count, or a custom resource's capacity."""
 
     namespace: str
     resource_id: str
     dimension: str
-    cluster: str
-    service: str
 
     @property
     def key(self) -> str:
         return scaling.target_key(self.namespace, self.resource_id, self.dimension)
+
+    @property
+    def service_names(self) -> tuple[str, str]:
+        """(cluster, service) of what is known to be an ECS service."""
+        names = scaling_names.service_of(self.resource_id)
+        assert names is not None, f"{self.resource_id} names no service"
+        return names
 
 
 def invalid(message: str) -> errors.Refusal:
@@ -42,21 +47,17 @@ def unsupported() -> errors.Refusal:
 
 
 def identity(params: Any) -> Identity:
-    """What a request names by ServiceNamespace, ResourceId and ScalableDimension; only ECS services are scaled here."""
-    names = scaling_names.service_of(params.ResourceId)
-    if (
-        params.ServiceNamespace != scaling_names.ECS_NAMESPACE
-        or params.ScalableDimension != scaling_names.ECS_DIMENSION
-        or names is None
-    ):
-        raise unsupported()
-    return Identity(
-        namespace=params.ServiceNamespace,
-        resource_id=params.ResourceId,
-        dimension=params.ScalableDimension,
-        cluster=names[0],
-        service=names[1],
+    """What a request names by ServiceNamespace, ResourceId and ScalableDimension, where that is something we scale."""
+    wanted = Identity(
+        namespace=params.ServiceNamespace, resource_id=params.ResourceId, dimension=params.ScalableDimension
     )
+    match wanted.namespace, wanted.dimension:
+        case scaling_names.ECS_NAMESPACE, scaling_names.ECS_DIMENSION:
+            if scaling_names.service_of(wanted.resource_id) is None:
+                raise unsupported()
+        case _:
+            raise unsupported()
+    return wanted
 
 
 def find_target(view: views.View, wanted: Identity) -> scaling.ScalableTarget:
@@ -72,8 +73,10 @@ def find_target(view: views.View, wanted: Identity) -> scaling.ScalableTarget:
 
 
 def find_service(view: views.View, wanted: Identity) -> services.Service | None:
-    """The ACTIVE service that the request names; None where there is none."""
-    found = view.get(services.Service, services.service_key(wanted.cluster, wanted.service))
+    """The ACTIVE service that the request names; None where there is none, or where it names another thing."""
+    if wanted.namespace != scaling_names.ECS_NAMESPACE:
+        return None
+    found = view.get(services.Service, services.service_key(*wanted.service_names))
     return found if found is not None and found.status == "ACTIVE" else None
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import activities, policies, scheduled, tags, targets
+from roadstead.api.application_autoscaling import activities, load_balancers, policies, scheduled, tags, targets
 from roadstead.state import view as views
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
@@ -15,11 +15,18 @@ _ONLY_ECS = "ECS services only (ecs:service:DesiredCount)."
 _TRACKING = "TargetTrackingScalingPolicyConfiguration"
 
 
-def operations(scale_in_datapoints: int | None = None) -> tuple[operation.Operation, ...]:
-    """What is served. `scale_in_datapoints` shortens the EvaluationPeriods (15, or 30 at 20 s) of new low alarms."""
+def operations(
+    scale_in_datapoints: int | None = None,
+    target_groups: load_balancers.TargetGroups = load_balancers.no_target_groups,
+) -> tuple[operation.Operation, ...]:
+    """What is served. `scale_in_datapoints` shortens the EvaluationPeriods (15, or 30 at 20 s) of new low alarms;
+    `target_groups` says which a service is attached to.
+    """
     if scale_in_datapoints is not None and scale_in_datapoints < 1:
         raise ValueError("scale_in_datapoints must be at least 1")
-    put = functools.partial(policies.put_scaling_policy, scale_in_datapoints=scale_in_datapoints)
+    put = functools.partial(
+        policies.put_scaling_policy, scale_in_datapoints=scale_in_datapoints, target_groups=target_groups
+    )
     return (*_of_targets(), *_of_policies(put), *_of_scheduled_actions())
 
 

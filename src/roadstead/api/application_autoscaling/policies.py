@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import alarm_pair, common, steps, targets, tracking
+from roadstead.api.application_autoscaling import alarm_pair, common, load_balancers, steps, targets, tracking
 from roadstead.base import errors
 from roadstead.control import alarms_history
 from roadstead.model import scaling, scaling_names, tables
@@ -23,11 +23,15 @@ STEP_SCALING = "StepScaling"
 
 
 def put_scaling_policy(
-    call: operation.Call, view: views.View, scale_in_datapoints: int | None = None
+    call: operation.Call,
+    view: views.View,
+    scale_in_datapoints: int | None = None,
+    target_groups: load_balancers.TargetGroups = load_balancers.no_target_groups,
 ) -> operation.Reply:
     """PutScalingPolicy: a policy, new or in place of the one of its name; target tracking with a fresh pair of alarms.
 
     `scale_in_datapoints` is the server's setting: how many periods in a row the low alarm waits for, in place of AWS's.
+    `target_groups` says which a service is attached to, for metrics of load balancers.
     """
     params = call.params
     wanted = common.identity(params)
@@ -38,7 +42,7 @@ def put_scaling_policy(
     if _kind(params, before) == STEP_SCALING:
         policy = _step_policy(call, view, wanted, before)
     else:
-        policy = _tracking_policy(call, view, wanted, before, others)
+        policy = _tracking_policy(call, view, wanted, before, others, target_groups)
     if before is None and len(others) >= POLICIES_OF_TARGET_MAX:
         raise errors.Refusal(
             "LimitExceededException", f"A scalable target can have at most {POLICIES_OF_TARGET_MAX} scaling policies."
@@ -97,6 +101,7 @@ def _tracking_policy(
     wanted: common.Identity,
     before: scaling.ScalingPolicy | None,
     others: list[scaling.ScalingPolicy],
+    target_groups: load_balancers.TargetGroups,
 ) -> scaling.ScalingPolicy:
     """A target tracking policy. Its cooldowns outlive an update, its alarms don't."""
     configuration = tracking.configuration(
@@ -104,6 +109,7 @@ def _tracking_policy(
         before.target_tracking if before is not None else None,
         common.find_service(view, wanted),
         wanted,
+        target_groups,
     )
     rivals = [one.target_tracking for one in others if one.target_tracking is not None]
     if any(tracking.same_metric(rival, configuration) for rival in rivals):

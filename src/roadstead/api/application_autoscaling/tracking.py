@@ -7,14 +7,11 @@ from typing import Any
 
 import msgspec
 
-from roadstead.api.application_autoscaling import common, metric_math
-from roadstead.base import errors
-from roadstead.model import scaling, services
+from roadstead.api.application_autoscaling import common, load_balancers, metric_math
+from roadstead.model import scaling, scaling_names, services
 
 TARGET_VALUE_MAX = 2.0**360
 COOLDOWN_SECONDS_MAX = 2**31 - 1
-LABEL_SEGMENTS = 6
-"""`app/<name>/<id>/targetgroup/<name>/<id>`."""
 ALB = "ALBRequestCountPerTarget"
 PREDEFINED_METRICS = {
     "ECSServiceAverageCPUUtilization": ("CPUUtilization", 60),
@@ -26,7 +23,11 @@ PREDEFINED_METRICS = {
 
 
 def configuration(
-    wanted: Any, before: scaling.TargetTracking | None, service: services.Service | None, identity: common.Identity
+    wanted: Any,
+    before: scaling.TargetTracking | None,
+    service: services.Service | None,
+    identity: common.Identity,
+    target_groups: load_balancers.TargetGroups,
 ) -> scaling.TargetTracking:
     """TargetTrackingScalingPolicyConfiguration, checked. Without a metric it keeps that of `before`."""
     if wanted is None:
@@ -39,7 +40,7 @@ def configuration(
             "Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification can be specified."
         )
     if predefined is not None:
-        metric = scaling.TargetTracking(target_value=1.0, predefined_metric=_predefined(predefined, identity))
+        metric = _predefined(predefined, service, identity, target_groups)
     elif customized is not None and customized.Metrics:
         metric = scaling.TargetTracking(target_value=1.0, metrics=metric_math.queries_of(customized))
     elif customized is not None:
@@ -66,31 +67,26 @@ def _cooldown(seconds: int | None, member: str) -> int:
     return seconds
 
 
-def _predefined(wanted: Any, identity: common.Identity) -> str:
-    """The name of a predefined metric that ECS services have."""
+def _predefined(
+    wanted: Any,
+    service: services.Service | None,
+    identity: common.Identity,
+    target_groups: load_balancers.TargetGroups,
+) -> scaling.TargetTracking:
+    """A configuration that tracks a predefined metric; only ECS services have them."""
     name: str = wanted.PredefinedMetricType
-    if name == ALB:
-        raise _no_load_balancer(wanted.ResourceLabel, identity)
-    if name not in PREDEFINED_METRICS:
+    if identity.namespace != scaling_names.ECS_NAMESPACE or (name != ALB and name not in PREDEFINED_METRICS):
         raise common.invalid(f"The predefined metric type {name} is not supported for {identity.dimension}.")
-    if wanted.ResourceLabel is not None:
+    if name == ALB:
+        load_balancers.attached(wanted.ResourceLabel, name, service, identity, target_groups)
+    elif wanted.ResourceLabel is not None:
         raise common.invalid(f"Resource label should not be specified for predefined metric type {name}")
-    return name
-
-
-def _no_load_balancer(label: str | None, identity: common.Identity) -> errors.Refusal:
-    """Services here have no load balancer, so no target group is ever attached to one (behaviour.md 1.1.2)."""
-    if label is None:
-        return common.invalid(f"Resource label should be specified for predefined metric type {ALB}")
-    parts = label.split("/")
-    if len(parts) != LABEL_SEGMENTS or not all(parts) or parts[0] != "app" or parts[3] != "targetgroup":
-        return common.invalid(f"Invalid resource label '{label}' for predefined metric type {ALB}")
-    return common.invalid(f"Target group {'/'.join(parts[3:])} is not attached to resource {identity.resource_id}")
+    return scaling.TargetTracking(target_value=1.0, predefined_metric=name, resource_label=wanted.ResourceLabel)
 
 
 def _check_resolution(predefined: str | None, service: services.Service | None) -> None:
     """Refuses 20-second metrics that the service does not fully have (behaviour.md 1.3.6)."""
-    if predefined is None:
+    if predefined not in PREDEFINED_METRICS:
         return
     metric, period_seconds = PREDEFINED_METRICS[predefined]
     if period_seconds == 60:
@@ -124,8 +120,9 @@ def _customized(wanted: Any) -> scaling.CustomizedMetric:
 
 def same_metric(one: scaling.TargetTracking, other: scaling.TargetTracking) -> bool:
     """Whether two policies track the same metric."""
-    return (one.predefined_metric, one.customized_metric, one.metrics) == (
+    return (one.predefined_metric, one.resource_label, one.customized_metric, one.metrics) == (
         other.predefined_metric,
+        other.resource_label,
         other.customized_metric,
         other.metrics,
     )
@@ -133,10 +130,10 @@ def same_metric(one: scaling.TargetTracking, other: scaling.TargetTracking) -> b
 
 def present(tracking: scaling.TargetTracking) -> dict[str, Any]:
     """As DescribeScalingPolicies shows it; members that were left to their defaults with those."""
-    predefined = tracking.predefined_metric
+    predefined = common.given(PredefinedMetricType=tracking.predefined_metric, ResourceLabel=tracking.resource_label)
     return common.given(
         TargetValue=tracking.target_value,
-        PredefinedMetricSpecification={"PredefinedMetricType": predefined} if predefined is not None else None,
+        PredefinedMetricSpecification=predefined or None,
         CustomizedMetricSpecification=_present_customized(tracking),
         ScaleOutCooldown=tracking.scale_out_cooldown_seconds,
         ScaleInCooldown=tracking.scale_in_cooldown_seconds,
