@@ -50,7 +50,8 @@ class _Running(msgspec.Struct, frozen=True, kw_only=True):
 class Crowd:
     """Container instances of one size in one cluster, all connected for ever, on which nothing goes wrong.
 
-    `begin` makes them known; from then on `note` must hear of every commit.
+    `begin` makes them known; from then on `note` must hear of every commit. More of them may `join` later, and those
+    without tasks `leave`.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Crowd:
         self._agenda = agenda
         self._store = look
         self._cluster = cluster
-        self._instances = frozenset(instances)
+        self._instances = set(instances)
         self._cpu_units = float(cpu_units)
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
@@ -86,13 +87,22 @@ class Crowd:
         """Connect all instances, and begin to measure."""
         now = self._agenda.now()
         for instance_id in sorted(self._instances):
-
-            def connect(view: views.View, instance_id: str = instance_id) -> tuple[plan.Plan, int]:
-                return connection.begin(view, instance_id, now)
-
-            self._store().transact(connect, now)
+            self._connect(instance_id)
         interval = load.INTERVAL_SECONDS
         self._agenda.at((now // interval) * interval + interval + PHASE_SECONDS, self._measure)
+
+    def join(self, instance_id: str) -> None:
+        """Connect one more registered instance, of the same size."""
+        self._instances.add(instance_id)
+        self._connect(instance_id)
+
+    def leave(self, instance_id: str) -> None:
+        """An instance on which no task is left was deregistered."""
+        self._instances.discard(instance_id)
+
+    def _connect(self, instance_id: str) -> None:
+        now = self._agenda.now()
+        self._store().transact(lambda view: connection.begin(view, instance_id, now), now)
 
     def put_load(self, wanted: load.ServiceLoad) -> None:
         """Have a service's tasks burn what its traffic asks of them; in place of what it had."""

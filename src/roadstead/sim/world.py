@@ -194,22 +194,15 @@ class World:
         crowd, not both.
         """
         assert not self.hosts
-        resources = [
-            {"name": "CPU", "type": "INTEGER", "integerValue": cpu_units},
-            {"name": "MEMORY", "type": "INTEGER", "integerValue": memory_mib},
+        instances = [
+            self.register_instance(f"us-east-1{'abc'[number % 3]}", cpu_units, memory_mib, cluster)
+            for number in range(count)
         ]
-        arns = []
-        for number in range(count):
-            attributes = [{"name": "ecs.availability-zone", "value": f"us-east-1{'abc'[number % 3]}"}]
-            attributes += [{"name": name} for name in registration.CAPABILITIES]
-            wanted = {"cluster": cluster, "totalResources": resources, "attributes": attributes}
-            reply = self.call("ecs", "RegisterContainerInstance", **wanted)
-            arns.append(reply["containerInstance"]["containerInstanceArn"])
         made = crowd.Crowd(
             self.agenda,
             lambda: self.plane.store,
             cluster=cluster,
-            instances=[arn.rpartition("/")[2] for arn in arns],
+            instances=instances,
             cpu_units=cpu_units,
             start_seconds=start_seconds,
             stop_seconds=stop_seconds,
@@ -217,6 +210,19 @@ class World:
         self._crowds.append(made)
         made.begin()
         return made
+
+    def register_instance(self, zone: str, cpu_units: int, memory_mib: int, cluster: str = "default") -> str:
+        """Register a container instance as an agent would, for a crowd to play it. Gives its id."""
+        resources = [
+            {"name": "CPU", "type": "INTEGER", "integerValue": cpu_units},
+            {"name": "MEMORY", "type": "INTEGER", "integerValue": memory_mib},
+        ]
+        attributes = [{"name": "ecs.availability-zone", "value": zone}]
+        attributes += [{"name": name} for name in registration.CAPABILITIES]
+        wanted = {"cluster": cluster, "totalResources": resources, "attributes": attributes}
+        reply = self.call("ecs", "RegisterContainerInstance", **wanted)
+        arn: str = reply["containerInstance"]["containerInstanceArn"]
+        return arn.rpartition("/")[2]
 
     def put_load(self, wanted: load.ServiceLoad) -> None:
         """Have a service's tasks burn what its traffic asks of them, from now on; in place of what it had."""
