@@ -115,7 +115,7 @@ def _write(path: pathlib.Path, content: bytes) -> None:
 def _table(on: context.Context, result: results.Result, seconds: float) -> None:
     runs = f"{len(result.runs)} runs" if len(result.runs) != 1 else "1 run"
     on.out.remark(f"{runs} × {result.steps:,} steps, {seconds:.1f} s, seed {result.seed}")
-    headers = [header.upper() for header in summary.HEADERS]
+    headers = [header.upper() for header in summary.headers(result)]
     table = on.out.table(*headers, right=tuple(headers[1:]))
     arrow = "←" if on.out.utf8 else "<-"
     for row in summary.rows(result):
@@ -158,5 +158,9 @@ def _without_series(result: results.Result) -> object:
     runs = [
         {name: value for name, value in msgspec.structs.asdict(one).items() if name not in short} for one in result.runs
     ]
+    for one in runs:
+        if one["fleet"] is not None:
+            fleet = msgspec.structs.asdict(one["fleet"])
+            one["fleet"] = {name: value for name, value in fleet.items() if name not in short}
     fields = {name: value for name, value in msgspec.structs.asdict(result).items() if name != "runs"}
     return msgspec.to_builtins({**fields, "runs": runs})

@@ -28,6 +28,8 @@ INSTANCES_FROM_ZERO = 2
 """The first scale-out of a group without instances, whatever is needed (behaviour.md 3.4)."""
 SCALE_IN_PERCENT_MAX = 50
 """Of the group, that one minute of scale-in takes away at most; but one instance always may go (behaviour.md 3.6)."""
+PROVISIONING_TASKS_MAX = 500
+"""Tasks of a cluster that may wait for room at a time; the caller counts no more (behaviour.md 3.3)."""
 UNBOUNDED = 2**31
 
 Reason = Literal["Warming", "AlreadyAtMaxCapacity", "AlreadyAtMinCapacity", "AlreadyAtDesiredCapacity"]

@@ -7,6 +7,7 @@ import math
 
 import msgspec
 
+from roadstead.lab import fleet as fleets
 from roadstead.lab import policies, results, scenario, service_model, traffic
 from roadstead.model import alarms, scaling, services, tables, tasks
 from roadstead.signals import metrics
@@ -15,6 +16,7 @@ from roadstead.state import plan, store
 
 DIGITS = 3
 """Series are rounded: nobody sees more."""
+COST_DIGITS = 6
 
 
 class Followed(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,18 @@ class _Columns:
         return results.Series(**vars(self))
 
 
+class _FleetColumns:
+    """The same of a fleet."""
+
+    def __init__(self) -> None:
+        self.wanted = array.array("i")
+        self.running = array.array("i")
+        self.waiting = array.array("i")
+
+    def freeze(self) -> results.FleetSeries:
+        return results.FleetSeries(**vars(self))
+
+
 class Recorder:
     """Made when the warm-up starts; `begin` is for the first moment that counts, `run` for the end."""
 
@@ -64,7 +78,10 @@ class Recorder:
         candidate: policies.Candidate,
         model: service_model.Model,
         world: worlds.World,
+        fleet: fleets.Fleet | None = None,
     ) -> None:
+        self._fleet = fleet
+        self._fleet_columns = _FleetColumns()
         self._subject = subject
         self._demand = demand
         self._candidate = candidate
@@ -94,6 +111,8 @@ class Recorder:
         """The demand's first moment."""
         self._is_counting = True
         self._held_since, self._task_seconds = self._world.now, 0.0
+        if self._fleet is not None:
+            self._fleet.count_from_now()
         view = self._world.view()
         self._followed, self._alarms = self._follow()
         for one in self._alarms:
@@ -123,6 +142,10 @@ class Recorder:
         columns.out.append(self._is_out(state))
         self._arrived += demand
         self._dropped += demand * state.dropped
+        if self._fleet is not None:
+            self._fleet_columns.wanted.append(self._fleet.desired)
+            self._fleet_columns.running.append(self._fleet.running)
+            self._fleet_columns.waiting.append(self._fleet.waiting(view))
         if now + self._subject.step <= self._end:
             self._world.agenda.at(now + self._subject.step, self._row)
 
@@ -255,8 +278,10 @@ class Recorder:
         hours = self._task_seconds / 3600.0
         done = [one for one in self._activities if one.is_change]
         minutes_out = sum(columns.out) * subject.step / 60.0
+        task_cost = round(hours * subject.task_hour, COST_DIGITS)
+        fleet = self._fleet_run(task_cost)
         totals = results.Totals(
-            cost=round(hours * subject.prices.task_hour, 6),
+            cost=task_cost if fleet is None else round(task_cost + fleet.instance_cost, COST_DIGITS),
             task_hours=round(hours, DIGITS),
             minutes_out=round(minutes_out, DIGITS),
             spare_percent=round(100.0 * (served_most / self._arrived - 1.0), DIGITS) if self._arrived else 0.0,
@@ -287,7 +312,24 @@ class Recorder:
             min_capacity=low,
             max_capacity=high,
             given=candidate.written,
+            fleet=fleet,
             notes=candidate.notes,
+        )
+
+    def _fleet_run(self, task_cost: float) -> results.Fleet | None:
+        if self._fleet is None:
+            return None
+        series, step_minutes = self._fleet_columns.freeze(), self._subject.step / 60.0
+        hours = self._fleet.paid_seconds() / 3600.0
+        return results.Fleet(
+            instance_hours=round(hours, DIGITS),
+            instance_cost=round(hours * (self._subject.prices.instance_hour or 0.0), COST_DIGITS),
+            task_cost=task_cost,
+            minutes_waiting=round(sum(1 for one in series.waiting if one) * step_minutes, DIGITS),
+            task_minutes_waiting=round(sum(series.waiting) * step_minutes, DIGITS),
+            peak=max(series.running),
+            activities=self._fleet.activities,
+            series=series,
         )
 
 

@@ -65,7 +65,7 @@ def _json(value: Any) -> str:
 
 
 def _table(result: results.Result) -> str:
-    heads = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in summary.HEADERS)
+    heads = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in summary.headers(result))
     lines = [f'<table id="policies"><thead><tr>{heads}</tr></thead><tbody>']
     for row in summary.rows(result):
         cells = [html.escape(one) for one in row.cells]

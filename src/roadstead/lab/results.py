@@ -109,6 +109,36 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     """1 where out of objective."""
 
 
+class FleetSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """As `Series`, of a fleet's instances."""
+
+    wanted: Sequence[int]
+    """The group's desired capacity."""
+    running: Sequence[int]
+    """Those that have booted."""
+    waiting: Sequence[int]
+    """Tasks for which no instance has room."""
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """What the instances of a run did."""
+
+    instance_hours: float
+    """From launch to end, booting included."""
+    instance_cost: float
+    task_cost: float
+    """The two make `Totals.cost`."""
+    minutes_waiting: float
+    """In which a task waited for room."""
+    task_minutes_waiting: float
+    """The same, each task counted."""
+    peak: int
+    """Most instances running."""
+    activities: tuple[Activity, ...]
+    """Changes of the group's desired capacity."""
+    series: FleetSeries
+
+
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """What a run follows."""
 
@@ -136,6 +166,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     max_capacity: int
     given: dict[str, list[dict[str, Any]]]
     """Policies, ScheduledActions and Alarms, as AWS takes them; empty for a fixed count."""
+    fleet: Fleet | None = None
+    """None where the scenario has none: there was always room."""
     notes: tuple[str, ...] = ()
 
 
@@ -150,6 +182,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     currency: str
     task_hour: float
+    instance_hour: float | None
+    """None without a fleet."""
     requests_per_second: float
     """What one task serves at most."""
     objective: str

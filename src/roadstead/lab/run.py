@@ -9,7 +9,8 @@ import importlib.metadata
 import pathlib
 from collections.abc import Callable, Sequence
 
-from roadstead.lab import policies, problems, recorder, results, scenario, service_model, spans, stage, traffic
+from roadstead.lab import fleet as fleets
+from roadstead.lab import policies, problems, recorder, results, scenario, service_model, spans, stage, timings, traffic
 
 CHUNKS = 200
 """How often progress is told in a run."""
@@ -58,8 +59,8 @@ class Bench:
     def one(self, candidate: policies.Candidate) -> results.Run:
         """A candidate on the whole of the traffic. Raises problems.Invalid."""
         subject, demand, model = self.subject, self.demand, self._model
-        world = stage.build(subject, demand, candidate, model, self._seed)
-        seen = recorder.Recorder(subject, demand, candidate, model, world)
+        world, fleet = stage.build(subject, demand, candidate, model, self._seed)
+        seen = recorder.Recorder(subject, demand, candidate, model, world, fleet)
         world.run_until(demand.begin)
         seen.begin()
         chunks = min(CHUNKS, int(demand.duration_seconds // subject.step))
@@ -84,7 +85,8 @@ class Bench:
             step_seconds=float(subject.step),
             steps=len(runs[0].series.demand),
             currency=subject.prices.currency,
-            task_hour=subject.prices.task_hour,
+            task_hour=subject.task_hour,
+            instance_hour=subject.prices.instance_hour,
             requests_per_second=subject.service.requests_per_second,
             objective=describe_objective(subject.objective),
             minutes_allowed=subject.objective.minutes,
@@ -138,17 +140,36 @@ def describe_objective(objective: scenario.Objective) -> str:
 def _assumptions(subject: scenario.Scenario, demand: traffic.Demand) -> tuple[str, ...]:
     """What the numbers rest on, a sentence each."""
     service = subject.service
-    start = service.start_time
-    spread = f" ± {spans.show_span(start.deviation)}" if start.deviation else ""
     return (
         *(f"Traffic, {line}." for line in traffic.describe(subject)),
         f"One task serves {service.requests_per_second:g} requests/s, {service.concurrency} at once; "
         f"up to {service.queue} more wait, others are dropped.",
         f"A balancer spreads requests evenly (a queue M/M/{service.concurrency} a task, steady within each 20 s).",
         f"A request costs {service.cpu_seconds_per_request:g} s of CPU; a task reserves {service.cpu_units} CPU units.",
-        f"A task takes {spans.show_span(start.mean)}{spread} to start; the cluster never lacks room.",
-        f"A task costs {subject.prices.currency} {subject.prices.task_hour:g} an hour, from placement to its end.",
+        f"A task takes {timings.describe(service.start_time)} to start.",
+        *_assumptions_of_room(subject),
         f"Policies ran for {spans.show_span(subject.warm_up)} on the first traffic before anything was counted.",
         f"The objective is looked at every {spans.show_span(subject.step)}.",
         *(f"{note}." for note in demand.notes),
+    )
+
+
+def _assumptions_of_room(subject: scenario.Scenario) -> tuple[str, ...]:
+    """Instances, and the prices of tasks and of them."""
+    prices, fleet = subject.prices, subject.fleet
+    task = f"A task costs {prices.currency} {subject.task_hour:g} an hour, from placement to its end"
+    if fleet is None:
+        return ("The cluster never lacks room.", f"{task}.")
+    on_one = fleets.tasks_on_one(subject.service, fleet)
+    strategy = ", then ".join(f"{one.type} {one.field or ''}".strip() for one in fleet.placement_strategy)
+    zones = "one zone" if fleet.zones == 1 else f"{fleet.zones} zones"
+    return (
+        f"An instance has {fleet.cpu_units} CPU units and {fleet.memory_mib} MiB, room for {on_one} "
+        f"{'task' if on_one == 1 else 'tasks'}; {fleet.min} to {fleet.max} of them in {zones}.",
+        f"An instance takes {timings.describe(fleet.boot_time)} to boot and join.",
+        f"Tasks are placed by {strategy or 'the default strategy: spread over zones, then over instances'}.",
+        f"Managed scaling keeps CapacityProviderReservation at {fleet.target_capacity} %, in steps of "
+        f"{fleet.minimum_scaling_step_size} to {fleet.maximum_scaling_step_size} instances, with a warm-up of "
+        f"{spans.show_span(fleet.instance_warmup_period)}; only instances without tasks end.",
+        f"An instance costs {prices.currency} {prices.instance_hour or 0.0:g} an hour, from launch to end. {task}.",
     )

@@ -25,6 +25,11 @@ STEPS_MAX = 1_100_000
 SCENARIO_BYTES_MAX = 1_000_000
 TASKS_MAX = 5_000
 """ECS's quota of tasks of a service."""
+INSTANCES_MAX = 5_000
+"""ECS's quota of container instances of a cluster."""
+ZONES_MAX = 6
+TASK_HOUR = 0.04048 + 2 * 0.004445
+"""What a task costs where nothing is said: 1 vCPU and 2 GB on Fargate (Linux/x86, us-east-1, 2026)."""
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -157,11 +162,19 @@ class TrafficPart(Part, frozen=True, kw_only=True, omit_defaults=True):
         return found
 
 
-class StartTime(Part, frozen=True, kw_only=True):
-    """How long from placement to RUNNING: normally distributed, never less than a tenth of the mean."""
+class Timing(Part, frozen=True, kw_only=True):
+    """How long something takes: normally distributed, never less than a tenth of the mean; or like one of those that
+    were `observed`, each as likely as the next."""
 
-    mean: spans.Span
+    mean: spans.Span | None = None
     deviation: spans.Span = spans.Span(0)
+    observed: tuple[spans.Span, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.mean is None) == (not self.observed):
+            raise ValueError("give either mean (and deviation), or a list of observed times")
+        if self.observed and self.deviation:
+            raise ValueError("observed times have no deviation beside them: leave it out")
 
 
 class Service(Part, frozen=True, kw_only=True):
@@ -180,7 +193,8 @@ class Service(Part, frozen=True, kw_only=True):
     """Requests that a task works on at once."""
     queue: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
     """Requests that wait in front of a task; more are dropped."""
-    start_time: StartTime = StartTime(mean=spans.Span(40), deviation=spans.Span(10))
+    start_time: Timing = Timing(mean=spans.Span(40), deviation=spans.Span(10))
+    """From placement to RUNNING."""
     stop_time: spans.Span = spans.Span(5)
 
 
@@ -197,9 +211,46 @@ class Tasks(Part, frozen=True, kw_only=True):
             raise ValueError("min must not be more than max")
 
 
+class PlacementStrategy(Part, frozen=True, kw_only=True):
+    """As CreateService takes it: `{type: binpack, field: memory}`."""
+
+    type: str
+    field: str | None = None
+
+
+class Fleet(Part, frozen=True, kw_only=True):
+    """Container instances of one size: an Auto Scaling group behind a capacity provider, with managed scaling and
+    managed termination protection (behaviour.md 3). Without a fleet there is room for every task."""
+
+    cpu_units: Annotated[int, msgspec.Meta(ge=128, le=1_000_000)]
+    """What one instance has for tasks."""
+    memory_mib: Annotated[int, msgspec.Meta(ge=128, le=100_000_000)]
+    """The same: what its system and its agent need is not in it."""
+    boot_time: Timing = Timing(mean=spans.Span(90), deviation=spans.Span(15))
+    """From launch until it has joined the cluster."""
+    min: Annotated[int, msgspec.Meta(ge=0, le=INSTANCES_MAX)] = 0
+    max: Annotated[int, msgspec.Meta(ge=1, le=INSTANCES_MAX)]
+    target_capacity: Annotated[int, msgspec.Meta(ge=1, le=100)] = 100
+    """Percent of the instances that should have tasks."""
+    minimum_scaling_step_size: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
+    maximum_scaling_step_size: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
+    instance_warmup_period: spans.Span = spans.Span(300)
+    zones: Annotated[int, msgspec.Meta(ge=1, le=ZONES_MAX)] = 3
+    placement_strategy: tuple[PlacementStrategy, ...] = ()
+    """The service's; none means ECS's own choice: spread over zones, then over instances."""
+
+    def __post_init__(self) -> None:
+        if self.min > self.max:
+            raise ValueError("min must not be more than max")
+        if self.instance_warmup_period > 10_000:
+            raise ValueError("instance_warmup_period must be at most 10000s")
+
+
 class Prices(Part, frozen=True, kw_only=True):
-    task_hour: NotNegative = 0.04048 + 2 * 0.004445
-    """Default: 1 vCPU and 2 GB on Fargate (Linux/x86, us-east-1, 2026)."""
+    task_hour: NotNegative | None = None
+    """Else `TASK_HOUR`; nothing where there is a fleet, which is paid by the instance."""
+    instance_hour: NotNegative | None = None
+    """Of the fleet; from launch to end."""
     currency: str = "$"
 
 
@@ -225,6 +276,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     service: Service
     objective: Objective
     tasks: Tasks = Tasks()
+    fleet: Fleet | None = None
     prices: Prices = Prices()
     start: spans.Moment | None = None
     """Else the trace's first moment where there is one alone, else Monday, 2026-01-05."""
@@ -251,6 +303,27 @@ class Scenario(Part, frozen=True, kw_only=True):
             raise ValueError("warm_up must be at least 10m: policies and alarms need it")
         if self.duration is not None:
             check_duration(self.duration, self.step)
+        if self.fleet is None and self.prices.instance_hour is not None:
+            raise ValueError("prices.instance_hour is given, and there is no fleet")
+        if self.fleet is not None:
+            _check_fleet(self.fleet, self.service, self.prices)
+
+    @property
+    def task_hour(self) -> float:
+        """What a task costs an hour."""
+        if self.prices.task_hour is not None:
+            return self.prices.task_hour
+        return TASK_HOUR if self.fleet is None else 0.0
+
+
+def _check_fleet(fleet: Fleet, service: Service, prices: Prices) -> None:
+    if prices.instance_hour is None:
+        raise ValueError("prices.instance_hour is missing: what an instance of the fleet costs an hour")
+    if service.cpu_units > fleet.cpu_units or service.memory_mib > fleet.memory_mib:
+        raise ValueError(
+            f"no task fits on an instance of the fleet: it needs {service.cpu_units} CPU units and "
+            f"{service.memory_mib} MiB, an instance has {fleet.cpu_units} and {fleet.memory_mib}"
+        )
 
 
 def check_duration(duration_seconds: float, step_seconds: float) -> None:

@@ -1,4 +1,6 @@
-"""The virtual world of one run: a service that scales, on a crowd of stand-ins, made by the calls a user would make."""
+"""The virtual world of one run: a service that scales, on a crowd of stand-ins, made by the calls a user would make.
+
+Without a fleet the crowd is a few instances with room for everything; with one, `lab.fleet` adds and ends them."""
 
 from __future__ import annotations
 
@@ -6,9 +8,12 @@ import json
 import math
 from typing import Any
 
+import msgspec
+
 from roadstead.base import errors
 from roadstead.control import table
-from roadstead.lab import policies, problems, scenario, service_model, traffic
+from roadstead.lab import fleet as fleets
+from roadstead.lab import policies, problems, scenario, service_model, timings, traffic
 from roadstead.sim import chance as chances
 from roadstead.sim import load, world
 
@@ -17,8 +22,6 @@ INSTANCES = 3
 ROOM = 2.2
 SETTLE_SECONDS = 1_200.0
 """How long the first tasks may take to be steady."""
-START_PART_MIN = 0.1
-"""No task starts faster than this part of the mean."""
 TARGET = {
     "ServiceNamespace": "ecs",
     "ResourceId": f"service/{policies.CLUSTER}/{policies.SERVICE}",
@@ -33,9 +36,9 @@ def build(
     candidate: policies.Candidate,
     model: service_model.Model,
     seed: int,
-) -> world.World:
-    """A world in which everything is set up, `warm_up` before the demand's begin at most. Raises problems.Invalid where
-    the production API refuses a policy."""
+) -> tuple[world.World, fleets.Fleet | None]:
+    """A world in which everything is set up, `warm_up` before the demand's begin at most, and its fleet, where the
+    scenario has one. Raises problems.Invalid where the production API refuses a policy."""
     made = world.World(
         seed,
         table.all_controllers(),
@@ -46,21 +49,8 @@ def build(
     )
     service = subject.service
     low, high = policies.bounds(subject, candidate)
-    most = max(high, candidate.fixed or 0, 1)
-    chance = chances.Chance(seed, "starts")
-
-    def start_seconds() -> float:
-        mean = service.start_time.mean
-        return max(mean * START_PART_MIN, mean + service.start_time.deviation * chance.normal())
-
     made.call("ecs", "CreateCluster", clusterName=policies.CLUSTER)
-    made.add_crowd(
-        INSTANCES,
-        cpu_units=math.ceil(most * service.cpu_units * ROOM / INSTANCES) + service.cpu_units,
-        memory_mib=math.ceil(most * service.memory_mib * ROOM / INSTANCES) + service.memory_mib,
-        start_seconds=start_seconds,
-        stop_seconds=service.stop_time,
-    )
+    fleet = _instances(made, subject, candidate, low, high, seed)
     made.put_load(
         load.ServiceLoad(service=policies.SERVICE, requests=demand.trace, work=service_model.work_of(service, model))
     )
@@ -70,7 +60,40 @@ def build(
         raise problems.Invalid(f"{refusal.code}: {refusal.message}", file=candidate.name) from None
     if made.now >= demand.begin:
         raise problems.Invalid("warm_up is too short: the first tasks are not steady by then")
-    return made
+    return made, fleet
+
+
+def _instances(
+    made: world.World, subject: scenario.Scenario, candidate: policies.Candidate, low: int, high: int, seed: int
+) -> fleets.Fleet | None:
+    """The container instances: the scenario's fleet, as large as its first tasks need it, or room for everything."""
+    service, wanted = subject.service, subject.fleet
+    most = max(high, candidate.fixed or 0, 1)
+    cpu_units, memory_mib = (
+        math.ceil(most * each * ROOM / INSTANCES) + each for each in (service.cpu_units, service.memory_mib)
+    )
+    crowd = made.add_crowd(
+        INSTANCES if wanted is None else 0,
+        cpu_units=cpu_units if wanted is None else wanted.cpu_units,
+        memory_mib=memory_mib if wanted is None else wanted.memory_mib,
+        start_seconds=timings.drawn(service.start_time, chances.Chance(seed, "starts")),
+        stop_seconds=service.stop_time,
+    )
+    if wanted is None:
+        return None
+    try:
+        first = fleets.instances_for(subject, wanted, _first_tasks(subject, candidate, low, high))
+    except problems.Invalid as problem:
+        raise problems.Invalid(problem.what, file=candidate.name) from None
+    fleet = fleets.Fleet(made, crowd, subject, wanted, seed)
+    fleet.begin(first)
+    return fleet
+
+
+def _first_tasks(subject: scenario.Scenario, candidate: policies.Candidate, low: int, high: int) -> int:
+    if candidate.fixed is not None:
+        return candidate.fixed
+    return subject.tasks.initial if subject.tasks.initial is not None else max(low, min(1, high))
 
 
 def _set_up(made: world.World, subject: scenario.Scenario, candidate: policies.Candidate, low: int, high: int) -> None:
@@ -88,13 +111,17 @@ def _set_up(made: world.World, subject: scenario.Scenario, candidate: policies.C
     if names:
         configuration = {"metricNames": names, "resolutionSeconds": HIGH_RESOLUTION_SECONDS}
         more = {"monitoring": {"metricConfigurations": [configuration]}}
-    initial = subject.tasks.initial if subject.tasks.initial is not None else max(low, min(1, high))
+    if subject.fleet is not None and subject.fleet.placement_strategy:
+        more["placementStrategy"] = [
+            {key: value for key, value in msgspec.structs.asdict(one).items() if value is not None}
+            for one in subject.fleet.placement_strategy
+        ]
     made.call(
         "ecs",
         "CreateService",
         serviceName=policies.SERVICE,
         taskDefinition=policies.SERVICE,
-        desiredCount=candidate.fixed if candidate.fixed is not None else initial,
+        desiredCount=_first_tasks(subject, candidate, low, high),
         **more,
     )
     try:

@@ -9,12 +9,16 @@ import msgspec
 from roadstead.lab import results, spans
 
 HEADERS = ("Policy", "Cost", "Task hours", "Out of objective", "Spare", "Activities", "Flaps", "Peak")
+FLEET_HEADERS = ("Instance hours", "Waiting", "Peak instances")
+"""Behind `HEADERS` where the scenario has a fleet."""
+SPLIT_HEADER = "Instance cost"
+"""Behind those where tasks cost something, too."""
 SPARK = "▁▂▃▄▅▆▇█"
 SPARK_COLUMNS = 60
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, as text; `cells` as `HEADERS`."""
+    """One run, as text; `cells` as `headers` says."""
 
     cells: tuple[str, ...]
     is_best: bool
@@ -31,6 +35,13 @@ def minutes(amount: float) -> str:
     return f"{amount:,.0f} min" if amount == int(amount) else f"{amount:,.1f} min"
 
 
+def headers(result: results.Result) -> tuple[str, ...]:
+    """The table's: what a fleet adds stands at the end."""
+    if result.instance_hour is None:
+        return HEADERS
+    return (*HEADERS, *FLEET_HEADERS, *((SPLIT_HEADER,) if result.task_hour else ()))
+
+
 def rows(result: results.Result) -> tuple[Row, ...]:
     """One for each run, in their order."""
     made = []
@@ -45,9 +56,18 @@ def rows(result: results.Result) -> tuple[Row, ...]:
             f"{totals.activities:,}",
             f"{totals.flaps:,}",
             f"{totals.peak:,}",
+            *_fleet_cells(result, one),
         )
         made.append(Row(cells=cells, is_best=one.name == result.best, is_within=one.is_within))
     return tuple(made)
+
+
+def _fleet_cells(result: results.Result, one: results.Run) -> tuple[str, ...]:
+    fleet = one.fleet
+    if fleet is None:
+        return ()
+    cells = (f"{fleet.instance_hours:,.0f}", minutes(fleet.minutes_waiting), f"{fleet.peak:,}")
+    return (*cells, money(result, fleet.instance_cost)) if result.task_hour else cells
 
 
 def mark(result: results.Result) -> str:
@@ -93,8 +113,8 @@ def markdown(result: results.Result) -> str:
     lines = [
         f"**{result.scenario}**: {answer(result)}",
         "",
-        f"| {' | '.join(HEADERS)} |",
-        f"| --- |{' ---: |' * (len(HEADERS) - 1)}",
+        f"| {' | '.join(headers(result))} |",
+        f"| --- |{' ---: |' * (len(headers(result)) - 1)}",
     ]
     for row in rows(result):
         cells = list(row.cells)
@@ -106,6 +126,8 @@ def markdown(result: results.Result) -> str:
     lines += ["", "```", f"{'requests/s':<16} {spark(demand)}  up to {max(demand):,.0f}"]
     for one in result.runs:
         lines.append(f"{one.name[:16]:<16} {spark(one.series.running)}  up to {one.totals.peak:,} tasks")
+        if one.fleet is not None:
+            lines.append(f"{'  instances':<16} {spark(one.fleet.series.running)}  up to {one.fleet.peak:,}")
     lines += [
         "```",
         "",
