@@ -4,6 +4,7 @@
     traffic     its requests per second, generated or recorded (traces)
     policies    what is tried: files as the AWS CLI takes and prints them
     run         runs them: `stage` sets up a world, `service_model` says what tasks make of requests, `recorder` looks
+    fleet       the instances of a run, where the scenario has a fleet; timings: how long starts and boots take
     recommend   looks for the cheapest policy within the objective
     results     what was found, typed
     summary     in words and tables; report: as one HTML page (its parts are in web/); apply: as commands and Terraform
