@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ class World:
         self._seeds = 0
         self.problems: list[stepper.Problem] = []
         self.writes = 0
+        self.looks: collections.Counter[str] = collections.Counter()
         self._begin(store.Store(scope.Scope(), self._seed))
 
     def _seed(self) -> int:
@@ -42,7 +44,8 @@ class World:
         subject.watch(self.stepper.note)
         self.stepper.start(self.now)
 
-    def _count(self, _controller: str, _key: str, commit: store.Commit | None) -> None:
+    def _count(self, _controller: str, key: str, commit: store.Commit | None) -> None:
+        self.looks[key] += 1
         self.writes += commit is not None
 
     def restart(self) -> None:

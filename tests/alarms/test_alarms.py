@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from alarm_world import POLICY, START, World
+from alarm_world import LOAD, POLICY, START, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roadstead.control import alarm_watch, alarms_history
 from roadstead.control import alarms as controller
-from roadstead.control import alarms_history
 from roadstead.model import alarms
 
 TABLE = [
@@ -121,15 +121,64 @@ def test_an_evaluation_that_finds_nothing_new_writes_nothing(world: World) -> No
     assert world.writes == written == 1
 
 
-def test_the_count_of_breaching_datapoints_is_kept_up_to_date(world: World) -> None:
+def test_the_count_of_breaching_datapoints_is_read_anew(world: World) -> None:
     world.put()
     for minute, value in enumerate([20.0, 80.0, 80.0, 20.0]):
         world.measure(value, START + 60 * minute)
     counts = []
     for minute in range(1, 8):
         world.run(START + 60 * minute)
-        counts.append(world.alarm().observed.breaching_datapoints)
+        counts.append(alarm_watch.breaching(world.store.view(), world.alarm(), world.now))
     assert counts == [0, 1, 2, 2, 2, 2, 1]
+
+
+# -- sleeping
+
+
+def test_an_alarm_at_rest_is_not_evaluated_before_it_could_change(world: World) -> None:
+    world.put("three", evaluation_periods=3)
+    world.put("of five", evaluation_periods=5, datapoints_to_alarm=3)
+    for minute in range(60):
+        world.measure(20.0 + minute / 10, START + 60 * minute)
+    world.run(START + 60)
+    world.looks.clear()
+    world.run(START + 60 + 30 * 60)
+    assert world.looks == {"three": 10, "of five": 10}
+
+
+def test_what_comes_late_wakes_it_for_the_next_evaluation(world: World) -> None:
+    world.put(evaluation_periods=3)
+    for minute in range(3):
+        world.measure(20.0, START + 60 * minute)
+    world.run(START + 180)
+    for minute in range(3):
+        world.measure(1_000.0, START + 60 * minute + 30)
+    assert world.stepper.next_wake() == START + 240
+    world.measure(1_000.0, START + 180)
+    world.run(START + 239)
+    assert world.state() == "OK"
+    world.run(START + 240)
+    assert world.state() == "ALARM"
+
+
+def test_the_first_data_of_a_metric_come_late_for_an_alarm_that_does_well_without(world: World) -> None:
+    world.put(evaluation_periods=3, treat_missing_data="notBreaching")
+    world.run(START + 60)
+    world.measure(1_000.0, START)
+    world.measure(1_000.0, START + 60)
+    world.measure(1_000.0, START + 120)
+    world.run(START + 180)
+    assert world.state() == "ALARM"
+
+
+def test_many_alarms_hear_of_late_data_at_their_own_moment(world: World) -> None:
+    for number in range(2_001):
+        world.put(f"alarm-{number}", namespace="Other")
+    world.put(evaluation_periods=1)
+    (wake_at,) = dict(controller.CONTROLLER.wakes(LOAD, world.store.view(), START + 120)).values()
+    assert START + 120 < wake_at < START + 122, "its evaluation of this minute is still to come"
+    (wake_at,) = dict(controller.CONTROLLER.wakes(LOAD, world.store.view(), START + 122)).values()
+    assert START + 180 < wake_at < START + 182
 
 
 def test_alarms_of_twenty_seconds_are_evaluated_every_ten(world: World) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from alarm_world import LOAD, START, World
+from alarm_world import LOAD, POLICY, START, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from roadstead.control import alarm_watch
 
 FINE_SECONDS, MINUTE = 10, 60
 
@@ -38,16 +40,14 @@ def expected(world: World, before: str, *, needed: int, periods: int, period: in
     return "ALARM" if treatment == "missing" and max(ages) >= needed else before
 
 
-_moves = st.lists(
-    st.one_of(
-        st.tuples(st.just("measure"), st.integers(-5, 400), st.sampled_from((20.0, 50.0, 80.0, 200.0))),
-        st.tuples(st.just("wait"), st.sampled_from((1, 2, 5, 6, 18))),
-        st.tuples(st.just("force"), st.sampled_from(("OK", "ALARM", "INSUFFICIENT_DATA"))),
-        st.just(("age",)),
-        st.just(("restart",)),
-    ),
-    max_size=40,
+_move = st.one_of(
+    st.tuples(st.just("measure"), st.integers(-5, 400), st.sampled_from((20.0, 50.0, 80.0, 200.0))),
+    st.tuples(st.just("wait"), st.sampled_from((1, 2, 5, 6, 18))),
+    st.tuples(st.just("force"), st.sampled_from(("OK", "ALARM", "INSUFFICIENT_DATA"))),
+    st.just(("age",)),
+    st.just(("restart",)),
 )
+_moves = st.lists(_move, max_size=40)
 
 
 @given(
@@ -101,6 +101,63 @@ def test_the_state_is_the_rule_s_at_every_evaluation(
     look()
 
 
+_feeds = st.tuples(st.just("feed"), st.integers(1, 6), st.sampled_from((20.0, 80.0)))
+"""So many periods with a sample each."""
+
+
+@given(
+    moves=st.lists(st.one_of(_feeds, _move), max_size=20),
+    offset=st.sampled_from((0.0, 0.25, 7.5)),
+    period=st.sampled_from((10, 20, 60, 180)),
+    numbers=st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(1, n), st.just(n))),
+    treatment=st.sampled_from(("missing", "ignore", "breaching", "notBreaching")),
+    actions=st.sampled_from(({}, {"alarm_actions": (POLICY,)}, {"ok_actions": (POLICY,)})),
+    statistic=st.sampled_from(
+        ({}, {"statistic": None, "extended_statistic": "p90", "evaluate_low_sample_count_percentile": "ignore"})
+    ),
+)
+@settings(max_examples=300, deadline=None)
+def test_leaving_out_evaluations_that_cannot_differ_changes_no_record(
+    moves: list[Any],
+    offset: float,
+    period: int,
+    numbers: tuple[int, int],
+    treatment: str,
+    actions: dict[str, Any],
+    statistic: dict[str, Any],
+) -> None:
+    sleeper, restless = worlds = World(), World()
+    more: dict[str, Any] = {"treat_missing_data": treatment, **actions, **statistic}
+    for world in worlds:
+        needed, periods = numbers
+        world.put(period_seconds=period, evaluation_periods=periods, datapoints_to_alarm=needed, **more)
+    alarm_watch.of(restless.alarm().spec).sleeps = False
+    every = FINE_SECONDS if period < MINUTE else MINUTE
+    for move in [*moves, ("wait", 20)]:
+        for world in worlds:
+            match move:
+                case ("measure", age, value):
+                    world.run(world.now + offset)
+                    world.measure(value, world.now - age, resolution=1 if period < MINUTE else 60)
+                case ("feed", count, value):
+                    for _ in range(count):
+                        begin = math.floor(world.now / period + 1) * period
+                        world.run(begin + period / 2)
+                        world.measure(value, begin, resolution=1 if period < MINUTE else 60)
+                case ("wait", steps):
+                    world.run(math.floor(world.now / every + steps) * every)
+                case ("force", forced):
+                    world.force(forced)
+                case ("age",):
+                    world.store.signals.expire(world.now, 100)
+                case _:
+                    pass
+        assert sleeper.alarm() == restless.alarm()
+        told = [[(item.timestamp, item.data) for item in world.history()] for world in worlds]
+        assert told[0] == told[1]
+    assert sum(sleeper.looks.values()) <= sum(restless.looks.values())
+
+
 def test_a_verdict_is_kept_for_the_data_it_was_made_from_and_for_no_others(world: World) -> None:
     """Two alarms whose windows are the same in all but the threshold and the state they are in."""
     world.put("low", threshold=10.0, treat_missing_data="ignore")
@@ -111,7 +168,7 @@ def test_a_verdict_is_kept_for_the_data_it_was_made_from_and_for_no_others(world
     assert (world.state("low"), world.state("high")) == ("ALARM", "OK")
     world.measure(1_000.0, START - 60)  # late: the window that ended with it is read again at the next minute
     world.run(START + 120)
-    assert world.alarm("high").observed.breaching_datapoints == 1
+    assert alarm_watch.breaching(world.store.view(), world.alarm("high"), world.now) == 1
 
 
 def test_a_verdict_is_kept_for_the_state_it_began_from_and_for_no_other(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any, get_args
 
@@ -266,3 +267,30 @@ def test_the_figures_behind_a_verdict() -> None:
     empty = json.loads(reasons.describe_data(chosen, nothing, span, statistic="Sum", unit="Count", now=NOW))
     assert (empty["recentDatapoints"], "startDate" in empty, empty["unit"]) == ([], False, "Count")
     assert empty["evaluatedDatapoints"][0] == {"timestamp": "2023-11-14T22:13:00.000+0000"}
+
+
+# -- how long nothing can change
+
+
+@pytest.mark.parametrize("treatment", ["missing", "ignore", "breaching", "notBreaching"])
+@pytest.mark.parametrize(("needed", "periods"), [(1, 1), (1, 2), (2, 2), (1, 3), (2, 3), (3, 3)])
+def test_before_news_are_possible_nothing_that_comes_brings_any(treatment: str, needed: int, periods: int) -> None:
+    """Every window, and after it everything that may come."""
+    subject = rule(needed, periods, treat_missing=treatment)
+    kinds = (None, alarms.Datapoint(0.0, 80.0), alarms.Datapoint(0.0, 20.0))
+    longest = 0
+    for window in itertools.product(kinds, repeat=subject.looked_at):
+        moves = alarms.moves_until_news(subject, window, "OK")
+        assert moves >= 1
+        longest = max(longest, moves)
+        if alarms.evaluate(subject, window, "OK").state != "OK":
+            continue
+        for count in range(1, moves):
+            for fresh in itertools.product(kinds, repeat=count):
+                assert alarms.evaluate(subject, (*fresh, *window), "OK").state == "OK"
+    assert longest == needed, "as many breaching data points as are needed have to come at least"
+
+
+@pytest.mark.parametrize("state", ["ALARM", "INSUFFICIENT_DATA"])
+def test_alarms_that_are_not_at_rest_may_find_news_at_once(state: alarms.State) -> None:
+    assert alarms.moves_until_news(rule(), (None,) * 5, state) == 1

@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from roadstead.signals import metrics
 from roadstead.state import plan, store, view
+
+
+def _nothing(_metric: metrics.Metric, _view: view.View, _now: float) -> Iterable[tuple[str, float]]:
+    return ()
 
 
 class Controller(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,3 +28,6 @@ class Controller(msgspec.Struct, frozen=True, kw_only=True):
     """The keys that a change concerns (the view is that after the change); often none."""
     all_keys: Callable[[view.View], Iterable[str]]
     """Every key there is: looked at once after a start."""
+    wakes: Callable[[metrics.Metric, view.View, float], Iterable[tuple[str, float]]] = _nothing
+    """The keys that late data of a metric concern (`signals.series.SeriesStore.take_late`), and by when each is to be
+    looked at because of them."""

@@ -86,6 +86,14 @@ class WorkQueue:
             self._wakes = [(at, place, name) for (place, name), at in self._wake_at.items()]
             heapq.heapify(self._wakes)
 
+    def hasten(self, controller: int, key: str, wake_at: float) -> bool:
+        """Have a sleeping key wake at a moment, where it would sleep longer; whether it would have."""
+        planned = self._wake_at.get((controller, key))
+        if planned is None or planned <= wake_at:
+            return False
+        self.sleep(controller, key, wake_at)
+        return True
+
     def wake(self, now: float) -> None:
         """Add the keys whose moment has come."""
         while self._wakes and self._wakes[0][0] <= now:

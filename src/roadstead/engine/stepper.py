@@ -19,6 +19,7 @@ import msgspec
 from roadstead.base import errors
 from roadstead.control import controller as controllers
 from roadstead.engine import queue
+from roadstead.signals import metrics
 from roadstead.state import plan, store
 
 RETRY_SECONDS_FIRST = 0.1
@@ -96,8 +97,10 @@ class Stepper:
 
     def note(self, commit: store.Commit) -> None:
         """Add the keys that a commit concerns; to be given to `store.watch`."""
+        if commit.late:
+            self._hasten(commit)
         if not commit.changes:
-            return  # data points alone concern no key
+            return  # of data points late ones alone concern a key
         look = self._store.view()
         for place, one in enumerate(self._controllers):
             for change in commit.changes:
@@ -108,6 +111,20 @@ class Stepper:
                 except Exception as error:
                     self._tell(place, change.key, f"keys of a change to {change.table}", error, 1, 0.0)
         if self._on_work is not None and self._queue:
+            self._on_work()
+
+    def _hasten(self, commit: store.Commit) -> None:
+        """Wake the keys that read anew what has come late; a key that waits anyway reads it then."""
+        look = self._store.view()
+        is_sooner = False
+        for place, one in enumerate(self._controllers):
+            for metric in commit.late:
+                try:
+                    for key, wake_at in one.wakes(metric, look, commit.at):
+                        is_sooner = self._queue.hasten(place, key, wake_at) or is_sooner
+                except Exception as error:
+                    self._tell(place, metrics.to_text(metric), "wakes of late data", error, 1, 0.0)
+        if is_sooner and self._on_work is not None:
             self._on_work()
 
     def step(self, now: float) -> bool:

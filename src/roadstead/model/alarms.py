@@ -110,9 +110,7 @@ class AlarmObserved(record.Value, frozen=True, kw_only=True):
     state_transitioned_at: float
     """When the state last changed to another."""
     evaluated_at: float | None = None
-    """Newest evaluation that was worth a record: one that finds the same state and as many breaching data points as the
-    last one, with no actions to run, writes nothing."""
-    breaching_datapoints: int = 0
+    """Newest evaluation that was worth a record: one that finds the same state and runs no actions writes nothing."""
     newest_value: float | None = None
     """Newest data point of that evaluation, always fresh when `actions_at` is: target tracking computes with it."""
     newest_value_at: float | None = None

@@ -168,6 +168,40 @@ def evaluate(rule: Rule, points: Sequence[Datapoint | None], state: State) -> Ev
     return Evaluation(state=state, used=used, breaching=breaching, filled=0, kept_because="missing_data")
 
 
+def moves_until_news(rule: Rule, points: Sequence[Datapoint | None], state: State) -> int:
+    """By how many periods the window must move before `evaluate` may find another state than `state`; at least one.
+
+    `points` are those of the window now, newest first. Whatever comes, or doesn't, for the periods that are new to the
+    window by then, the state is the same before; data points that stay in the window don't change. It is a lower bound:
+    sharp for alarms at rest, OK with newest data points that don't breach; all others may find news at once.
+    """
+    if state != "OK":
+        return 1
+    periods, needed = rule.evaluation_periods, rule.needed
+    is_breaching, threshold = _BREACHES[rule.comparison], rule.threshold
+    good: list[tuple[int, int]] = []  # age and place among the real ones of those that don't breach
+    breaching = place = 0
+    for age, point in enumerate(points[: rule.looked_at], start=1):
+        if point is None:
+            continue
+        place += 1
+        if is_breaching(point.value, threshold):
+            breaching += 1
+        else:
+            good.append((age, place))
+    # An ALARM has `needed` breaching data points among the newest `periods`: so many good ones are pushed out by then,
+    # and so many bad ones have come. A missing one may count as bad, and drop a good one out of what is looked at.
+    spare = periods - needed
+    moves = periods + 1 - good[spare][1] if len(good) > spare else 1
+    if rule.treat_missing == "breaching":
+        return max(min(moves, rule.looked_at + 1 - good[spare][0]) if len(good) > spare else 1, 1)
+    moves = max(moves, needed - breaching, 1)
+    if rule.treat_missing != "missing":
+        return moves
+    # While a good one is looked at, data aren't insufficient, and too few bad ones are no ALARM before their time.
+    return min(moves, max(rule.looked_at + 1 - good[0][0], 1)) if good else 1
+
+
 def _has_few_samples(rule: Rule, reals: Sequence[Datapoint]) -> bool:
     """Whether the newest data point has too few samples for the alarm's percentile (behaviour.md 2.3).
 

@@ -99,13 +99,15 @@ class _Series:
 class _Owner:
     """One metric: its series by unit, its newest datum, and what alarms have read of it lately."""
 
-    __slots__ = ("is_listed", "last", "metric", "recents", "units")
+    __slots__ = ("is_listed", "last", "metric", "read_until", "recents", "units")
 
     def __init__(self, metric: metrics.Metric) -> None:
         self.metric = metric
         self.units: dict[str, _Series] = {}
         self.last = 0.0
         self.is_listed = False
+        self.read_until = float("-inf")
+        """Where the newest window ends that was read: data before it come late."""
         self.recents: dict[tuple[str | None, str, int], recent.Recent] = {}
 
     def series(self, unit: str | None) -> list[_Series]:
@@ -166,6 +168,7 @@ class SeriesStore:
         self._count = 0  # breaks ties in the heaps
         self._series_count = 0
         self._writes = 0
+        self._late: dict[metrics.Metric, None] = {}
 
     @property
     def series_count(self) -> int:
@@ -200,6 +203,8 @@ class SeriesStore:
             if samples is not None and len(values) == 1 and not datum.counts:
                 samples.add(values[0], 1.0)
                 self._writes += 1
+                if key < owner.read_until:
+                    self._late[owner.metric] = None
                 if owner.recents:
                     owner.forget(key, key + 1)
                 if timestamp > owner.last or not owner.is_listed:
@@ -231,6 +236,8 @@ class SeriesStore:
         else:
             present.merge(fresh)
         self._writes += 1
+        if key < owner.read_until:
+            self._late[owner.metric] = None
         if owner.recents:
             owner.forget(key, key + 1)
         self._note_last(owner, datum.timestamp)
@@ -240,6 +247,7 @@ class SeriesStore:
         owner = self._owners.get(metric)
         if owner is None:
             owner = self._owners[metric] = _Owner(metric)
+            self._late[metric] = None
         series = owner.units[unit] = _Series(owner, unit)
         self._series_count += 1
         return owner, series
@@ -257,6 +265,16 @@ class SeriesStore:
             series.due_at = due_at
             self._count += 1
             heapq.heappush(self._due, (due_at, self._count, series))
+
+    def take_late(self) -> tuple[metrics.Metric, ...]:
+        """The metrics of which data came, since this was asked last, for a period that `window` had read, or for the
+        first time at all: whoever counts on what it read should read it again.
+        """
+        if not self._late:
+            return ()
+        late = tuple(self._late)
+        self._late.clear()
+        return late
 
     # -- ageing
 
@@ -406,6 +424,8 @@ class SeriesStore:
         owner = self._owners.get(metric)
         if owner is None:
             return (None,) * span.count
+        if span.end > owner.read_until:
+            owner.read_until = span.end
         kept = owner.recents.get((unit, statistic, span.period_seconds))
         found = kept.window(span, now) if kept is not None else None
         return found if found is not None else self._window_anew(owner, unit, statistic, span, now)

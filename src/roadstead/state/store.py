@@ -18,7 +18,7 @@ from roadstead.base import errors
 from roadstead.base import ids as base_ids
 from roadstead.base import scope as base_scope
 from roadstead.model import record, tables
-from roadstead.signals import series
+from roadstead.signals import metrics, series
 from roadstead.state import journal, plan
 
 R = TypeVar("R", bound=record.Record)
@@ -51,6 +51,9 @@ class Commit(msgspec.Struct, frozen=True):
     revision: int
     changes: tuple[Change, ...]
     entry: journal.Entry
+    at: float
+    late: tuple[metrics.Metric, ...] = ()
+    """The metrics of which data came for periods that alarms had read (`signals.series.SeriesStore.take_late`)."""
 
 
 class _Rows:
@@ -215,7 +218,9 @@ class Store:
             kept.append(journal.Row(rows.table.name, write.key, self.revision, blob))
         for datum in wanted.data:
             self.signals.put(datum, now)
-        done = Commit(self.revision, tuple(changes), journal.Entry(self.revision, tuple(kept), wanted.data))
+        late = self.signals.take_late() if wanted.data else ()
+        entry = journal.Entry(self.revision, tuple(kept), wanted.data)
+        done = Commit(self.revision, tuple(changes), entry, now, late)
         for watcher in self._watchers:
             watcher(done)
         return done

@@ -6,6 +6,7 @@ import collections
 from collections.abc import Iterator
 
 from roadstead.api.explain import reasons, service_scaling
+from roadstead.control import alarm_watch
 from roadstead.model import alarms, scaling, services, tables
 from roadstead.state import view as views
 
@@ -154,12 +155,12 @@ def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reas
             states.append(reasons.Reason(code="ALARM_MISSING", text=f"{label} alarm: none"))
             continue
         needed = alarm.spec.datapoints_to_alarm or alarm.spec.evaluation_periods
+        breaching = alarm_watch.breaching(view, alarm, now)
         states.append(
             reasons.Reason(
                 code=f"ALARM_{label.upper()}",
-                text=f"{label} alarm {alarm.observed.state} {alarm.observed.breaching_datapoints} of {needed}: "
-                f"{alarm.observed.reason}",
-                counts={"breaching": alarm.observed.breaching_datapoints, "needed": needed},
+                text=f"{label} alarm {alarm.observed.state} {breaching} of {needed}: {alarm.observed.reason}",
+                counts={"breaching": breaching, "needed": needed},
             )
         )
     left = service_scaling.cooldown_left(policy, now)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from roadstead.api.explain import reasons
+from roadstead.control import alarm_watch
 from roadstead.control.schedules import actions as schedules
 from roadstead.model import scaling, scaling_names, tables
 from roadstead.state import view as views
@@ -19,7 +20,7 @@ def step_policy(
     view: views.View, policy: scaling.ScalingPolicy, steps: scaling.StepScaling, now: float
 ) -> reasons.Reason:
     """A step scaling policy: its steps, the alarms that invoke it, and its cooldown."""
-    states = list(_invokers(view, policy))
+    states = list(_invokers(view, policy, now))
     if not states:
         text = "no alarm has this policy as its action: PutMetricAlarm with its ARN makes one"
         states.append(reasons.Reason(code="ALARM_MISSING", text=text))
@@ -49,15 +50,15 @@ def _step(steps: scaling.StepScaling, step: scaling.StepAdjustment) -> str:
     return f"{lower}..{upper}: {how}"
 
 
-def _invokers(view: views.View, policy: scaling.ScalingPolicy) -> Iterator[reasons.Reason]:
+def _invokers(view: views.View, policy: scaling.ScalingPolicy, now: float) -> Iterator[reasons.Reason]:
     found = view.find(tables.ALARMS, "by_action", scaling_names.policy_arn(view.scope, policy))
     for alarm in itertools.islice(found, ALARMS_SHOWN_MAX):
         needed = alarm.spec.datapoints_to_alarm or alarm.spec.evaluation_periods
+        breaching = alarm_watch.breaching(view, alarm, now)
         yield reasons.Reason(
             code="ALARM",
-            text=f"alarm {alarm.name} {alarm.observed.state} {alarm.observed.breaching_datapoints} of {needed}: "
-            f"{alarm.observed.reason}",
-            counts={"breaching": alarm.observed.breaching_datapoints, "needed": needed},
+            text=f"alarm {alarm.name} {alarm.observed.state} {breaching} of {needed}: {alarm.observed.reason}",
+            counts={"breaching": breaching, "needed": needed},
         )
 
 
