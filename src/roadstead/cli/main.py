@@ -11,7 +11,7 @@ import typer
 
 from roadstead.app import settings
 from roadstead.base import errors
-from roadstead.cli import context, failures, output
+from roadstead.cli import context, failures, output, simulate_options
 
 EPILOG = (
     "Everything else is the AWS CLI:  roadstead aws ecs list-clusters\n\n"
@@ -400,27 +400,21 @@ def demo(ctx: typer.Context) -> None:
 @app.command(rich_help_panel="Look")
 def simulate(
     ctx: typer.Context,
-    scenario: Annotated[pathlib.Path, typer.Argument(help="A scenario: traffic, service, prices, objective (YAML).")],
-    trace: Annotated[
-        pathlib.Path | None, typer.Option(help="Traffic from this CSV, Parquet, or output of get-metric-data, instead.")
-    ] = None,
-    policy: Annotated[
-        list[pathlib.Path] | None,
-        typer.Option(help="A policy to try, as the AWS CLI takes or prints it (JSON); may be repeated."),
-    ] = None,
-    fixed: Annotated[
-        list[int] | None, typer.Option(min=1, max=5000, help="A fixed count to compare with; may be repeated.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Chance follows from it; else the scenario's.")] = None,
-    html: Annotated[pathlib.Path | None, typer.Option(help="Write the report here, one self-contained page.")] = None,
-    json_file: Annotated[
-        pathlib.Path | None, typer.Option("--json", help="Write the whole result here; - prints the totals.")
-    ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, or md for pull requests.")] = "text",
-    recommend: Annotated[
-        bool,
-        typer.Option("--recommend", help="Look for the cheapest policy within the objective, and print it to apply."),
-    ] = False,
+    scenario: simulate_options.Scenario = None,
+    trace: simulate_options.Trace = None,
+    from_metric: simulate_options.FromMetric = None,
+    from_service: simulate_options.FromService = None,
+    since: simulate_options.Since = "7d",
+    save_trace: simulate_options.SaveTrace = None,
+    changes: simulate_options.Set = None,
+    policy: simulate_options.Policy = None,
+    fixed: simulate_options.Fixed = None,
+    recommend: simulate_options.Recommend = False,
+    seed: simulate_options.Seed = None,
+    html: simulate_options.Html = None,
+    json_file: simulate_options.JsonFile = None,
+    form: simulate_options.Format = "text",
+    cluster: Cluster = "default",
 ) -> None:
     """Try scaling policies on traffic before trusting them; without --policy and --fixed those of the scenario."""
     from roadstead.cli import simulate as module
@@ -428,6 +422,12 @@ def simulate(
     wanted = module.Wanted(
         scenario=scenario,
         trace=trace,
+        from_metric=from_metric,
+        from_service=from_service,
+        since=since,
+        save_trace=save_trace,
+        changes=tuple(changes or ()),
+        cluster=cluster,
         policies=tuple(policy or ()),
         fixed=tuple(fixed or ()),
         seed=seed,

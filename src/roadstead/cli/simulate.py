@@ -1,4 +1,5 @@
-"""`simulate`: scaling policies tried on traffic, without a control plane; the work is `roadstead.lab`'s."""
+"""`simulate`: scaling policies tried on traffic; the work is `roadstead.lab`'s. A control plane is only asked where its
+own recordings are wanted."""
 
 from __future__ import annotations
 
@@ -11,8 +12,22 @@ import msgspec
 import rich.progress
 import rich.text
 
-from roadstead.cli import context, failures
-from roadstead.lab import apply, policies, problems, recommend, report, results, run, scenario, summary
+from roadstead.cli import context, failures, recorded
+from roadstead.lab import (
+    apply,
+    documents,
+    live,
+    policies,
+    problems,
+    recommend,
+    report,
+    results,
+    run,
+    scenario,
+    spans,
+    summary,
+)
+from roadstead.lab import recorded as recorded_metrics
 
 STANDARD_OUTPUT = "-"
 QUIET_SECONDS = 0.5
@@ -22,8 +37,15 @@ QUIET_SECONDS = 0.5
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What the verb was given."""
 
-    scenario: pathlib.Path
+    scenario: pathlib.Path | None
     trace: pathlib.Path | None
+    from_metric: str | None
+    from_service: str | None
+    since: str
+    save_trace: pathlib.Path | None
+    changes: tuple[str, ...]
+    """`FIELD=VALUE` of a scenario."""
+    cluster: str
     policies: tuple[pathlib.Path, ...]
     fixed: tuple[int, ...]
     seed: int | None
@@ -41,7 +63,7 @@ def show(on: context.Context, wanted: Wanted) -> None:
     if wanted.format not in ("text", "md"):
         raise failures.Failure(f"--format {wanted.format} can't be", "Use one of: text, md.", failures.USAGE)
     try:
-        subject, candidates, fixed = _read(wanted)
+        subject, candidates, fixed = _read(on, wanted)
         began = time.monotonic()
         count = len(candidates) + len(fixed) + (recommend.RUNS_MAX if wanted.recommend else 0)
         with _progress(on, count) as progress:
@@ -65,17 +87,77 @@ def show(on: context.Context, wanted: Wanted) -> None:
             _tell_how_to_apply(on, result)
 
 
-def _read(wanted: Wanted) -> tuple[scenario.Scenario, list[policies.Candidate], tuple[int, ...]]:
-    """The scenario, and what to try: what the command line names, else what the scenario does."""
-    subject = scenario.load(wanted.scenario)
+def _read(on: context.Context, wanted: Wanted) -> tuple[scenario.Scenario, list[policies.Candidate], tuple[int, ...]]:
+    """The scenario, and what to try: what the command line names, else what the scenario or the service does."""
+    described = recorded.describe(on, wanted.cluster, wanted.from_service) if wanted.from_service else None
+    subject = _scenario(on, wanted, described)
+    if wanted.policies or wanted.fixed:
+        return subject, [policies.load(path) for path in wanted.policies], wanted.fixed
+    if described is not None:
+        return subject, _as_it_is(on, described, wanted.recommend), ()
+    if wanted.recommend:
+        return subject, [], ()
+    return subject, [policies.load(pathlib.Path(subject.folder, name)) for name in subject.policies], subject.fixed
+
+
+def _scenario(on: context.Context, wanted: Wanted, described: live.Described | None) -> scenario.Scenario:
+    sources = [wanted.trace, wanted.from_metric, wanted.from_service]
+    if sum(one is not None for one in sources) > 1:
+        raise problems.Invalid("give one of --trace, --from-metric and --from-service")
+    changes: dict[str, object] = {}
+    if any(sources):  # the recording says when it is, and how long
+        changes = {"start": None, "duration": None, "traffic": [{"constant": {"rate": 0}}]}
     if wanted.trace is not None:
-        part = scenario.TrafficPart(trace=scenario.Trace(file=str(wanted.trace.absolute())))
-        subject = msgspec.structs.replace(subject, traffic=(part,))
-    named, fixed = wanted.policies, wanted.fixed
-    if not named and not fixed and not wanted.recommend:
-        named = tuple(pathlib.Path(subject.folder, name) for name in subject.policies)
-        fixed = subject.fixed
-    return subject, [policies.load(path) for path in named], fixed
+        changes["traffic"] = [{"trace": {"file": str(wanted.trace.absolute())}}]
+    for one in wanted.changes:
+        field, equals, value = one.partition("=")
+        if not equals or not field.strip():
+            raise problems.Invalid(f"{one!r} sets nothing: say FIELD=VALUE", field="--set")
+        changes[field.strip()] = documents.scalar_or_flow(value, f"--set {one}")
+    if wanted.scenario is not None:
+        subject = scenario.load(wanted.scenario, changes)
+    elif described is not None:
+        subject = scenario.made(live.values(described, changes), f"service {described.name}", changes)
+    elif wanted.changes and any(sources):
+        subject = scenario.made({"name": str(next(filter(None, sources)))}, "without a scenario", changes)
+    else:
+        raise problems.Invalid(
+            "name a SCENARIO, or --from-service NAME; or a recording, with what it is served by: --trace week.csv "
+            "--set service.requests_per_second=50 --set service.cpu_seconds_per_request=0.02 "
+            "--set objective.utilization_percent=85 --policy cpu60.json"
+        )
+    return _with_recorded(on, wanted, subject, described)
+
+
+def _with_recorded(
+    on: context.Context, wanted: Wanted, subject: scenario.Scenario, described: live.Described | None
+) -> scenario.Scenario:
+    """The scenario with the traffic that the server has recorded, where that is wanted."""
+    if described is not None:
+        metric = recorded_metrics.service_cpu(described.cluster, described.name)
+    elif wanted.from_metric is not None:
+        metric = recorded_metrics.parse(wanted.from_metric)
+    elif wanted.save_trace is not None:
+        raise problems.Invalid("there is nothing to save: give --from-metric or --from-service", field="--save-trace")
+    else:
+        return subject
+    try:
+        since_seconds = spans.parse_span(wanted.since)
+    except ValueError as problem:
+        raise problems.Invalid(str(problem), field="--since") from None
+    found = recorded.read(on, metric, since_seconds, subject.service)
+    if wanted.save_trace is not None:
+        _write(wanted.save_trace, recorded_metrics.to_csv(found.recording))
+    return msgspec.structs.replace(subject, traffic=(scenario.TrafficPart(recorded=found),))
+
+
+def _as_it_is(on: context.Context, described: live.Described, is_recommending: bool) -> list[policies.Candidate]:
+    """What scales the service now; where that is nothing, or nothing that can be tried, it is said."""
+    try:
+        return [live.candidate(described)]
+    except problems.Invalid as problem:
+        on.out.remark(f"{problem.what}: trying target tracking on {live.TARGET:g} % of CPU instead")
+    return [] if is_recommending else [policies.tracking(f"cpu{live.TARGET:g}", live.TARGET)]
 
 
 @contextlib.contextmanager

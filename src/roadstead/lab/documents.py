@@ -7,7 +7,7 @@ merge keys don't. A document is bounded, aliases followed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,15 +32,47 @@ PARSERS: dict[type, Callable[[object], Any]] = {
 }
 
 
-def parse(text: str, file: str, kind: type[T]) -> T:
-    """The value of `kind` that a YAML document stands for. Raises problems.Invalid."""
-    root = _compose(text, file)
+def parse(text: str, file: str, kind: type[T], changes: Mapping[str, object] | None = None) -> T:
+    """The value of `kind` that a YAML document stands for, after some of its values were changed: `changes` has their
+    paths, as `tasks.max` or `traffic.0.trace.file`. Raises problems.Invalid."""
     lines: dict[str, int] = {}
-    value = _Reader(file, lines).read(root, "$")
+    value = _Reader(file, lines).read(_compose(text, file), "$")
+    return _convert(value, kind, file, lines, changes or {})
+
+
+def made(value: Mapping[str, object], source: str, kind: type[T], changes: Mapping[str, object]) -> T:
+    """The same of values that stand in no document; `source` is what errors call them. Raises problems.Invalid."""
+    return _convert(dict(value), kind, source, {}, changes)
+
+
+def scalar_or_flow(text: str, file: str) -> object:
+    """What a piece of YAML says, as in `[60, 300]`. Raises problems.Invalid."""
+    return _Reader(file, {}).read(_compose(text, file), "$") if text.strip() else None
+
+
+def _convert(value: object, kind: type[T], file: str, lines: dict[str, int], changes: Mapping[str, object]) -> T:
+    for path, new in changes.items():
+        value = _changed(value, path.split("."), new, path)
     try:
         return msgspec.convert(value, kind, dec_hook=_decode)
     except msgspec.ValidationError as problem:
-        raise _explain(str(problem), file, lines) from None
+        raise _explain(str(problem), file, lines, changes) from None
+
+
+def _changed(value: object, steps: list[str], new: object, path: str) -> object:
+    """A value of which one deep inside is another; objects on the way are made where there are none."""
+    if not steps:
+        return new
+    step, rest = steps[0], steps[1:]
+    match value:
+        case None:
+            return {step: _changed(None, rest, new, path)}
+        case dict():
+            return {**value, step: _changed(value.get(step), rest, new, path)}
+        case list() if step.isdecimal() and int(step) < len(value):
+            return [_changed(one, rest, new, path) if at == int(step) else one for at, one in enumerate(value)]
+        case _:
+            raise problems.Invalid(f"there is nothing called {step!r} to set", field=path)
 
 
 def _compose(text: str, file: str) -> yaml.Node:
@@ -106,8 +138,8 @@ def _scalar(text: str) -> object:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def _explain(message: str, file: str, lines: dict[str, int]) -> problems.Invalid:
-    """msgspec's words, with the line they are about."""
+def _explain(message: str, file: str, lines: dict[str, int], changes: Mapping[str, object]) -> problems.Invalid:
+    """msgspec's words, with the line they are about; what was changed has none."""
     found = _PATH.search(message)
     path = found[1] if found else "$"
     what = _PATH.sub("", message)
@@ -116,6 +148,9 @@ def _explain(message: str, file: str, lines: dict[str, int]) -> problems.Invalid
         path, what = f"{path}.{key[1]}", "there is no such field"
     elif key:
         what = f"the field {key[1]} is missing"
+    plain = re.sub(r"\[(\d+)\]", r".\1", _shown(path))
+    if any(f"{plain}.".startswith(f"{one}.") for one in changes):
+        return problems.Invalid(what[:1].lower() + what[1:], field=_shown(path))
     line = lines.get(path)
     parent = path
     while line is None and parent != "$":

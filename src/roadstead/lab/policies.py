@@ -27,6 +27,10 @@ CANDIDATES_MAX = 200
 IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 PRINTED = ("PolicyARN", "CreationTime", "Alarms", "ScheduledActionARN")
 """What AWS prints beside what it was given."""
+PRINTED_OF_ALARMS = (
+    "AlarmArn", "AlarmConfigurationUpdatedTimestamp", "StateValue", "StateReason", "StateReasonData",
+    "StateUpdatedTimestamp", "StateTransitionedTimestamp", "EvaluationState",
+)  # fmt: skip
 SET_FIELDS = ("Name", "Policies", "ScheduledActions", "Alarms", "MinCapacity", "MaxCapacity")
 LAB_NAMESPACE = "Roadstead/Lab"
 KNOWN_METRICS = {
@@ -129,7 +133,10 @@ def _parse(given: Any, name: str) -> Candidate:
         )
     policies = [_policy(one, name, place) for place, one in enumerate(_objects(given, "Policies"))]
     actions = [_without(one, (*IDENTITY, *PRINTED)) for one in _objects(given, "ScheduledActions")]
-    alarms = [_alarm(one, {policy["PolicyName"] for policy, _ in policies}) for one in _objects(given, "Alarms")]
+    described = [
+        {key: value for key, value in one.items() if key not in PRINTED_OF_ALARMS} for one in _objects(given, "Alarms")
+    ]
+    alarms = [_alarm(one, {policy["PolicyName"] for policy, _ in policies}) for one in described]
     for policy, _ in policies:
         used = any(policy["PolicyName"] in one["AlarmActions"] for one in alarms)
         if "StepScalingPolicyConfiguration" in policy and not used:
@@ -146,8 +153,7 @@ def _parse(given: Any, name: str) -> Candidate:
             "Policies": [_named(one, name, place) for place, one in enumerate(_objects(given, "Policies"))],
             "ScheduledActions": actions,
             "Alarms": [
-                {**one, "AlarmActions": acting["AlarmActions"]}
-                for one, acting in zip(_objects(given, "Alarms"), alarms, strict=True)
+                {**one, "AlarmActions": acting["AlarmActions"]} for one, acting in zip(described, alarms, strict=True)
             ],
         },
         min_capacity=_count(given, "MinCapacity"),

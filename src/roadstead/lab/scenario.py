@@ -7,6 +7,7 @@ with its line. Spans are seconds, rates requests per second.
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -334,14 +335,22 @@ def check_duration(duration_seconds: float, step_seconds: float) -> None:
         raise ValueError(f"that is more than {STEPS_MAX} steps: take a longer step")
 
 
-def parse(text: str, file: str = "scenario", folder: str = ".") -> Scenario:
-    """A scenario from YAML. Raises problems.Invalid, which names line and field."""
-    return msgspec.structs.replace(documents.parse(text, file, Scenario), folder=folder)
+def parse(
+    text: str, file: str = "scenario", folder: str = ".", changes: Mapping[str, object] | None = None
+) -> Scenario:
+    """A scenario from YAML, in which `changes` sets values by their paths (`{"tasks.max": 40}`). Raises
+    problems.Invalid, which names line and field."""
+    return msgspec.structs.replace(documents.parse(text, file, Scenario, changes), folder=folder)
 
 
-def load(path: pathlib.Path) -> Scenario:
+def load(path: pathlib.Path, changes: Mapping[str, object] | None = None) -> Scenario:
     """A scenario from a YAML file. Raises problems.Invalid."""
-    return parse(read_text(path, SCENARIO_BYTES_MAX), str(path), str(path.parent))
+    return parse(read_text(path, SCENARIO_BYTES_MAX), str(path), str(path.parent), changes)
+
+
+def made(values: Mapping[str, object], source: str, changes: Mapping[str, object]) -> Scenario:
+    """A scenario without a file: values as YAML would have them, then `changes`. Raises problems.Invalid."""
+    return documents.made(values, source, Scenario, changes)
 
 
 def read_text(path: pathlib.Path, bytes_max: int) -> str:
