@@ -7,7 +7,6 @@ enough) is assumed, and every assumption can be set otherwise.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,9 +61,7 @@ def values(described: Described, changes: Mapping[str, object]) -> dict[str, Any
     }
     starts = [one["startedAt"] - one["createdAt"] for one in described.tasks if "startedAt" in one]
     if starts:
-        spread = statistics.pstdev(starts)
-        service["start_time"] = {"mean": round(max(START_SECONDS_MIN, statistics.fmean(starts)), 3)}
-        service["start_time"]["deviation"] = round(spread, 3)
+        service["start_time"] = {"observed": [round(max(START_SECONDS_MIN, one), 3) for one in starts]}
     count = int(described.service.get("desiredCount", 1))
     target = described.target or {}
     low, high = int(target.get("MinCapacity", min(1, count))), int(target.get("MaxCapacity", max(10, 4 * count)))
