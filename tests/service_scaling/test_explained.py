@@ -1,13 +1,15 @@
-"""`roadstead explain service` and `service status`: what they say of step policies and of scheduled actions."""
+"""`roadstead explain service` and `service status`: what they say of policies, scheduled actions and decisions."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from scaling_world import World
 
 from roadstead.api.explain import reasons, service
 from roadstead.cli import scaling
+from roadstead.signals import metrics
 
 
 def explained(world: World) -> list[reasons.Reason]:
@@ -34,10 +36,14 @@ def test_a_step_policy_is_explained_with_its_steps_alarms_and_cooldown(world: Wo
     world.put_alarm("mine", arn)
     world.minute(75)
     alarm, cooldown = policy_of(world).reasons
+    assert cooldown.text == "no scale-out: its cooldown runs for another 299 s, only more than 13 is let through"
     assert alarm.text.startswith("alarm mine ALARM 1 of 1: Threshold Crossed: 1 datapoint [75.0 ")
     assert (cooldown.code, cooldown.counts) == ("COOLDOWN", {"seconds": 299.0})
     (decisions,) = (one for one in explained(world) if one.code == "DECISIONS")
-    assert decisions.reasons[0].text.endswith("75 - 50 = 25 is in [20, +inf): 10 + 30 % = 13")
+    assert decisions.reasons[0].text == (
+        "1 s ago, 10 → 13, Successful: policy out, alarm mine: Load 75, threshold 50: "
+        "75 - 50 = 25 is in [20, +inf): 10 + 30 % = 13; cooldown runs for another 299 s"
+    )
     assert decisions.reasons[0].counts["threshold"] == 50.0
 
 
@@ -108,3 +114,156 @@ def test_an_alarm_on_metric_math_has_its_period_in_its_queries() -> None:
     policy = {"PolicyName": "p", "PolicyType": "TargetTrackingScaling", "Alarms": [{"AlarmName": "x-AlarmHigh-1"}]}
     (line,) = scaling.lines({"policies": [policy], "alarms": {"x-AlarmHigh-1": alarm}, "scheduled": []})
     assert line == "Scaling  p (target tracking)   high alarm OK (3 × 300 s needed)"
+
+
+# -- each decision in a line, and why there is none
+
+
+CPU = metrics.metric("AWS/ECS", "CPUUtilization", (("ClusterName", "default"), ("ServiceName", "web")))
+MEMORY = metrics.metric("AWS/ECS", "MemoryUtilization", (("ClusterName", "default"), ("ServiceName", "web")))
+
+
+def track(world: World, name: str = "CPU", **more: Any) -> None:
+    metric = {"PredefinedMetricType": f"ECSServiceAverage{name}Utilization"}
+    world.ask(
+        "PutScalingPolicy",
+        PolicyName=name.lower(),
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={"TargetValue": 50, "PredefinedMetricSpecification": metric, **more},
+    )
+
+
+def minutes(world: World, count: int, cpu: float, memory: float | None = None) -> None:
+    for _ in range(count):
+        world.pass_minute()
+        world.measure(cpu, CPU, "Percent")
+        if memory is not None:
+            world.measure(memory, MEMORY, "Percent")
+        world.answer()
+
+
+def decided(world: World) -> list[str]:
+    (found,) = (one for one in explained(world) if one.code == "DECISIONS")
+    return [one.text for one in found.reasons]
+
+
+def obstacles(world: World, name: str = "cpu") -> list[str]:
+    """What stands in a policy's way."""
+    (found,) = (one for one in explained(world) if one.code == "POLICY" and one.text.startswith(f"policy {name}:"))
+    return [one.text for one in found.reasons if one.text.startswith(("no ", "cooldown "))]
+
+
+def test_a_decision_tells_metric_target_what_was_computed_what_bounded_it_and_the_cooldown() -> None:
+    world = World(desired=10, maximum=15)
+    track(world)
+    minutes(world, 3, 60.0)
+    assert decided(world) == [
+        "1 s ago, 10 → 12, Successful: policy cpu, AlarmHigh: ECSServiceAverageCPUUtilization 60, target 50: "
+        "ceil(10 × 60 / 50) = 12; cooldown runs for another 299 s"
+    ]
+    minutes(world, 6, 95.0)
+    refused, bounded, first = decided(world)
+    assert refused == (
+        "1 s ago, not scaled: AlreadyAtMaxCapacity: policy cpu, AlarmHigh: ECSServiceAverageCPUUtilization 95, "
+        "target 50: ceil(15 × 95 / 50) = 29, bounded to 15 by the maximum"
+    )
+    assert bounded.startswith("5 min ago, 12 → 15, Successful: policy cpu, AlarmHigh: ")
+    assert bounded.endswith(": ceil(12 × 95 / 50) = 23, bounded to 15 by the maximum")
+    assert first.endswith("ceil(10 × 60 / 50) = 12"), "its cooldown is over: the newest change began another"
+
+
+def test_decisions_of_schedules_and_bounds_tell_their_cause(world: World) -> None:
+    bounds = {"MinCapacity": 20, "MaxCapacity": 30}
+    world.ask("PutScheduledAction", ScheduledActionName="up", Schedule="rate(1 hour)", ScalableTargetAction=bounds)
+    bounds = {"MinCapacity": 40}
+    world.ask("PutScheduledAction", ScheduledActionName="wrong", Schedule="rate(2 hours)", ScalableTargetAction=bounds)
+    world.run(world.now + 2 * 3600)
+    assert decided(world)[:2] == [
+        "0 s ago, Setting min capacity to 40, Failed: scheduled action name wrong was triggered: Failed to set min "
+        "capacity to 40. Reason: The maximum capacity, 30, would be less than the minimum capacity, 40.",
+        "0 s ago, Setting min capacity to 20 and max capacity to 30, Successful: "
+        "scheduled action name up was triggered",
+    ]
+    world.set_desired(5)
+    world.ask("RegisterScalableTarget")
+    assert decided(world)[0] == "0 s ago, 5 → 20, Successful: minimum capacity was set to 20"
+
+
+def test_where_nothing_happens_it_says_why_not() -> None:
+    world = World(desired=10, minimum=2, maximum=20)
+    track(world)
+    track(world, "Memory", DisableScaleIn=True)
+    assert obstacles(world) == [
+        "no scale-out: its high alarm has insufficient data",
+        "no scale-in: its low alarm has insufficient data",
+    ]
+    assert obstacles(world, "memory")[1] == "no scale-in: DisableScaleIn is set"
+    at_rest = ["no scale-out: its high alarm is OK", "no scale-in: its low alarm is OK"]
+    minutes(world, 3, 48.0)
+    assert obstacles(world) == at_rest
+    minutes(world, 3, 60.0)
+    cooling = "no scale-out: its cooldown runs for another 299 s, only more than 12 is let through"
+    assert obstacles(world) == [cooling, at_rest[1]]
+    minutes(world, 1, 49.0)
+    assert obstacles(world) == ["cooldown runs for another 239 s", *at_rest], "also where nothing is asked for"
+    world.ask("RegisterScalableTarget", SuspendedState={"DynamicScalingOutSuspended": True})
+    minutes(world, 3, 90.0)
+    assert "no scale-out: dynamic scaling out is suspended" in obstacles(world)
+    (bounds,) = (one.text for one in explained(world) if one.code == "BOUNDS")
+    assert bounds == "scalable target: min 2, max 20; suspended: scaling out"
+
+
+def test_why_it_does_not_scale_in() -> None:
+    world = World(desired=10, minimum=2, maximum=20)
+    track(world)
+    track(world, "Memory")
+    minutes(world, 16, 30.0, 46.0)
+    assert obstacles(world)[1] == "no scale-in: policy memory objects: its low alarm is OK"
+    rolling = msgspec.structs.replace(world.service.primary, rollout_state="IN_PROGRESS")
+    world.put(msgspec.structs.replace(world.service, deployments=(rolling,)))
+    minutes(world, 16, 30.0, 30.0)
+    assert obstacles(world)[1] == "no scale-in: a deployment is in progress"
+    assert decided(world)[0].split(": ")[1] == "TargetServicePutResourceAsUnscalable"
+    done = msgspec.structs.replace(world.service.primary, rollout_state="COMPLETED")
+    world.put(msgspec.structs.replace(world.service, deployments=(done,)))
+    minutes(world, 1, 30.0, 30.0)
+    assert world.desired == 6
+    assert decided(world)[0].endswith("ceil(10 × 30 / 50) = 6; cooldown runs for another 299 s")
+    assert sorted(obstacles(world, name)[1] for name in ("cpu", "memory")) == [
+        "no scale-in: its cooldown runs for another 299 s",
+        "no scale-in: policy cpu objects: its cooldown runs for another 299 s",
+    ]
+    minutes(world, 20, 1.0, 1.0)
+    assert world.desired == 2
+    assert obstacles(world)[-1] == "no scale-in: the desired count is at the minimum, 2"
+
+
+def test_why_a_step_policy_does_nothing(world: World) -> None:
+    steps = {
+        "AdjustmentType": "ChangeInCapacity",
+        "StepAdjustments": [{"MetricIntervalLowerBound": 10, "ScalingAdjustment": 2}],
+    }
+    put = {"PolicyType": "StepScaling", "StepScalingPolicyConfiguration": steps}
+    arn = world.ask("PutScalingPolicy", PolicyName="out", **put)["PolicyARN"]
+    world.put_alarm("mine", arn)
+    nothing = "no scaling: no alarm is in a state that invokes it, but "
+    assert obstacles(world, "out") == [f"{nothing}INSUFFICIENT_DATA"]
+    world.minute(20)
+    assert obstacles(world, "out") == [f"{nothing}OK"]
+    world.minute(55)
+    assert obstacles(world, "out") == ["no scaling: no step is for 55, +5 from the threshold of mine"]
+    world.ask("RegisterScalableTarget", MaxCapacity=10)
+    world.minute(70)
+    assert obstacles(world, "out") == ["no scale-out: the desired count is at the maximum, 10"]
+    world.call("cloudwatch", "DisableAlarmActions", AlarmNames=["mine"])
+    assert obstacles(world, "out") == ["no scaling: the actions of mine are disabled"]
+    world.call("cloudwatch", "EnableAlarmActions", AlarmNames=["mine"])
+    world.ask("PutScalingPolicy", PolicyName="idle", **put)
+    assert obstacles(world, "idle") == ["no alarm has this policy as its action: PutMetricAlarm with its ARN makes one"]
+    world.put_alarm("silent", arn, MetricName="Silence")
+    force = {"AlarmName": "silent", "StateValue": "ALARM", "StateReason": "test"}
+    world.call("cloudwatch", "SetAlarmState", **force)
+    assert obstacles(world, "out") == [
+        "no scale-out: the desired count is at the maximum, 10",
+        "no scaling: silent has no data to choose a step by",
+    ]

@@ -129,6 +129,7 @@ def test_1_3_3_numbers_say_how_the_result_came_about() -> None:
     ruling = formula.rule(situation(policy(high=78.1, target=60.0), maximum=5), 0.0)
     assert ruling.step is not None
     assert ruling.step.numbers == scaling.ScalingNumbers(
+        alarm_name="cpu-high",
         metric_value=78.1,
         target_value=60.0,
         capacity=4,

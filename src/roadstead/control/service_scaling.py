@@ -121,6 +121,7 @@ def _judged(view: views.View, policy: scaling.ScalingPolicy, last: scaling.Scali
     low = None if tracking.disable_scale_in else policy.alarm_low
     return formula.Policy(
         name=policy.policy_name,
+        metric_name=tracking.metric_name,
         target_value=tracking.target_value,
         scale_out_cooldown_seconds=tracking.scale_out_cooldown_seconds,
         scale_in_cooldown_seconds=tracking.scale_in_cooldown_seconds,
@@ -188,6 +189,7 @@ def _asks(view: views.View, policy: scaling.ScalingPolicy) -> Iterable[step_scal
             alarm=alarm.name,
             state=seen.state,
             asked_at=seen.actions_at,
+            metric_name=alarm.spec.watched,
             threshold=alarm.spec.threshold,
             rising=step_scaling_formula.is_rising(alarm.spec.comparison_operator),
             value=step_scaling_formula.aggregate(seen.window, configuration.aggregation),

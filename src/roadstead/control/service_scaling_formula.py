@@ -41,6 +41,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A target tracking policy with its memory and its alarms."""
 
     name: str
+    metric_name: str | None = None
     target_value: float
     scale_out_cooldown_seconds: int
     scale_in_cooldown_seconds: int
@@ -208,6 +209,8 @@ def _candidate(situation: Situation, policy: Policy, signal: Signal) -> Candidat
     proposed = propose(running, value, policy.target_value)
     bounded = min(max(proposed, situation.minimum), situation.maximum)
     numbers = scaling.ScalingNumbers(
+        alarm_name=signal.alarm,
+        metric_name=policy.metric_name,
         metric_value=value,
         target_value=policy.target_value,
         capacity=running,

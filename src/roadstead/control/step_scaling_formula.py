@@ -29,6 +29,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     state: alarms.AlarmState = "ALARM"
     asked_at: float = 0.0
     """When the alarm's action was run."""
+    metric_name: str | None = None
     threshold: float
     rising: bool
     """The alarm's comparison is one of the Greater… ones."""
@@ -159,6 +160,8 @@ def answer(ask: Ask, capacity: Capacity, now: float) -> Answer | None:
         to=bounded,
         reason=None if changes and direction != "none" else _reason(direction, capacity),
         numbers=scaling.ScalingNumbers(
+            alarm_name=ask.alarm,
+            metric_name=ask.metric_name,
             metric_value=ask.value,
             threshold=ask.threshold,
             capacity=base,

@@ -38,6 +38,13 @@ class MetricQuery(record.Value, frozen=True, kw_only=True):
     """True of the one whose values count."""
 
 
+def name_of(queries: tuple[MetricQuery, ...]) -> str:
+    """What metric math is of, in a word: its result's label, or else its metric or expression."""
+    result = next(query for query in queries if query.return_data)
+    name = result.stat.metric_name if result.stat is not None else result.expression
+    return result.label or name or result.id
+
+
 class AlarmSpec(record.Value, frozen=True, kw_only=True):
     """PutMetricAlarm's configuration; a whole new one replaces it. Written by the API and by PutScalingPolicy.
 
@@ -84,6 +91,11 @@ class AlarmSpec(record.Value, frozen=True, kw_only=True):
             alarm_actions=tuple(one for one in self.alarm_actions if one != action),
             insufficient_data_actions=tuple(one for one in self.insufficient_data_actions if one != action),
         )
+
+    @property
+    def watched(self) -> str:
+        """What it watches, in a word."""
+        return self.metric_name if self.metric_name is not None else name_of(self.metrics)
 
     @property
     def every_action(self) -> tuple[str, ...]:

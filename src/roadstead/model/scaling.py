@@ -68,9 +68,7 @@ class TargetTracking(record.Value, frozen=True, kw_only=True):
             return self.predefined_metric
         if self.customized_metric is not None:
             return self.customized_metric.metric_name
-        tracked = next(query for query in self.metrics if query.return_data)
-        name = tracked.stat.metric_name if tracked.stat is not None else tracked.expression
-        return tracked.label or name or tracked.id
+        return alarms.name_of(self.metrics)
 
 
 class CustomizedMetric(record.Value, frozen=True, kw_only=True):
@@ -201,8 +199,10 @@ class NotScaledReason(record.Value, frozen=True, kw_only=True):
 
 
 class ScalingNumbers(record.Value, frozen=True, kw_only=True):
-    """The numbers that a decision was made from (law 7): shown by `roadstead explain`."""
+    """The numbers that a decision was made from (law 7), and what they are of: shown by `roadstead explain`."""
 
+    alarm_name: str | None = None
+    metric_name: str | None = None
     metric_value: float | None = None
     target_value: float | None = None
     threshold: float | None = None

@@ -5,12 +5,11 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterator
 
-from roadstead.api.explain import reasons, service_scaling
+from roadstead.api.explain import decisions, obstacles, reasons, service_scaling
 from roadstead.control import alarm_watch
 from roadstead.model import alarms, scaling, services, tables
 from roadstead.state import view as views
 
-ACTIVITIES_SHOWN_MAX = 20
 STOPS_LOOKED_AT_MAX = 500
 """Stopped tasks that are read to find out why."""
 STOPS_SECONDS = 600.0
@@ -129,25 +128,35 @@ def _scaling(view: views.View, service: services.Service, now: float, since_seco
         return
     yield reasons.Reason(
         code="BOUNDS",
-        text=f"scalable target: min {target.min_capacity}, max {target.max_capacity}",
+        text=f"scalable target: min {target.min_capacity}, max {target.max_capacity}{_suspended(target.suspended)}",
         counts={"min": target.min_capacity, "max": target.max_capacity},
     )
-    for policy in view.find(tables.SCALING_POLICIES, "by_target", key):
-        yield _policy(view, policy, now)
+    policies = tuple(view.find(tables.SCALING_POLICIES, "by_target", key))
+    stand = obstacles.Stand(target=target, service=service, policies=policies, now=now)
+    for policy in policies:
+        yield _policy(view, stand, policy)
     yield from service_scaling.scheduled_actions(view, target, now)
-    decisions = tuple(_decisions(view, key, now, since_seconds))
-    yield reasons.Reason(
-        code="DECISIONS",
-        text=f"{reasons.plural(len(decisions), 'decision')} in the last {reasons.age(since_seconds)}"
-        + (" (the newest shown)" if len(decisions) == ACTIVITIES_SHOWN_MAX else ""),
-        counts={"decisions": len(decisions)},
-        reasons=decisions,
-    )
+    yield decisions.decisions(view, target, policies, now, since_seconds)
 
 
-def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reasons.Reason:
+def _suspended(suspended: scaling.SuspendedState) -> str:
+    """`; suspended: scaling in, schedule`, where anything is."""
+    named = [
+        name
+        for name, on in (
+            ("scaling out", suspended.dynamic_scaling_out),
+            ("scaling in", suspended.dynamic_scaling_in),
+            ("scheduled actions", suspended.scheduled_scaling),
+        )
+        if on
+    ]
+    return f"; suspended: {', '.join(named)}" if named else ""
+
+
+def _policy(view: views.View, stand: obstacles.Stand, policy: scaling.ScalingPolicy) -> reasons.Reason:
+    """A policy: what its alarms say, and why it changes nothing now."""
     if policy.step_scaling is not None:
-        return service_scaling.step_policy(view, policy, policy.step_scaling, now)
+        return service_scaling.step_policy(view, stand, policy, policy.step_scaling)
     states = []
     for label, name in (("high", policy.alarm_high), ("low", policy.alarm_low)):
         alarm = view.get(alarms.MetricAlarm, name) if name else None
@@ -155,7 +164,7 @@ def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reas
             states.append(reasons.Reason(code="ALARM_MISSING", text=f"{label} alarm: none"))
             continue
         needed = alarm.spec.datapoints_to_alarm or alarm.spec.evaluation_periods
-        breaching = alarm_watch.breaching(view, alarm, now)
+        breaching = alarm_watch.breaching(view, alarm, stand.now)
         states.append(
             reasons.Reason(
                 code=f"ALARM_{label.upper()}",
@@ -163,9 +172,7 @@ def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reas
                 counts={"breaching": breaching, "needed": needed},
             )
         )
-    left = service_scaling.cooldown_left(policy, now)
-    if left:
-        states.append(service_scaling.cooldown(left))
+    states += obstacles.of_policy(view, stand, policy)
     tracking = policy.tracking
     return reasons.Reason(
         code="POLICY",
@@ -173,37 +180,3 @@ def _policy(view: views.View, policy: scaling.ScalingPolicy, now: float) -> reas
         counts={"target": tracking.target_value},
         reasons=tuple(states),
     )
-
-
-def _decisions(view: views.View, key: str, now: float, since_seconds: float) -> Iterator[reasons.Reason]:
-    for _, activity in view.page(tables.SCALING_ACTIVITIES, "newest_first", (key,), None, ACTIVITIES_SHOWN_MAX):
-        if activity.started_at < now - since_seconds:
-            return
-        yield decision(activity, now)
-
-
-def decision(activity: scaling.ScalingActivity, now: float) -> reasons.Reason:
-    """One scaling decision in a line: the change, its cause, and the numbers it was made from."""
-    numbers = activity.numbers
-    counts = {
-        name: float(value)
-        for name, value in (
-            ("metric", numbers.metric_value),
-            ("target", numbers.target_value),
-            ("threshold", numbers.threshold),
-            ("capacity", numbers.capacity),
-            ("proposed", numbers.proposed),
-            ("bounded", numbers.bounded),
-            ("from", activity.from_count),
-            ("to", activity.to_count),
-        )
-        if value is not None
-    }
-    when = f"{reasons.age(now - activity.started_at)} ago"
-    formula = f": {numbers.formula}" if numbers.formula else ""
-    if activity.not_scaled:
-        codes = ", ".join(reason.code for reason in activity.not_scaled)
-        return reasons.Reason(code="NOT_SCALED", text=f"{when}, not scaled: {codes}{formula}", counts=counts)
-    change = f"{activity.from_count} → {activity.to_count}" if activity.to_count is not None else activity.description
-    text = f"{when}, {change}, {activity.status}: {activity.cause}{formula}"
-    return reasons.Reason(code="SCALED", text=text, counts=counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from roadstead.api.explain import reasons
+from roadstead.api.explain import obstacles, reasons
 from roadstead.control import alarm_watch
 from roadstead.control.schedules import actions as schedules
 from roadstead.model import scaling, scaling_names, tables
@@ -17,16 +17,14 @@ ACTIONS_SHOWN_MAX = 20
 
 
 def step_policy(
-    view: views.View, policy: scaling.ScalingPolicy, steps: scaling.StepScaling, now: float
+    view: views.View, stand: obstacles.Stand, policy: scaling.ScalingPolicy, steps: scaling.StepScaling
 ) -> reasons.Reason:
-    """A step scaling policy: its steps, the alarms that invoke it, and its cooldown."""
-    states = list(_invokers(view, policy, now))
+    """A step scaling policy: its steps, the alarms that invoke it, its cooldown, and why it changes nothing now."""
+    states = list(_invokers(view, policy, stand.now))
     if not states:
         text = "no alarm has this policy as its action: PutMetricAlarm with its ARN makes one"
         states.append(reasons.Reason(code="ALARM_MISSING", text=text))
-    left = cooldown_left(policy, now)
-    if left:
-        states.append(cooldown(left))
+    states += obstacles.of_policy(view, stand, policy)
     listed = ", ".join(_step(steps, step) for step in steps.steps)
     return reasons.Reason(
         code="POLICY",
@@ -87,24 +85,3 @@ def scheduled_actions(view: views.View, target: scaling.ScalableTarget, now: flo
             text=f"scheduled action {action.action_name}: {action.schedule}{zone}: {bounds}; {coming}{last}",
             counts=counts,
         )
-
-
-def cooldown(left: float) -> reasons.Reason:
-    """That a policy's cooldown runs for so many more seconds."""
-    return reasons.Reason(
-        code="COOLDOWN", text=f"cooldown runs for another {reasons.age(left)}", counts={"seconds": left}
-    )
-
-
-def cooldown_left(policy: scaling.ScalingPolicy, now: float) -> float:
-    """Seconds until neither cooldown of the policy runs; 0 when none does."""
-    memory = policy.memory
-    if policy.step_scaling is not None:
-        out_seconds = in_seconds = policy.step_scaling.cooldown_seconds
-    else:
-        out_seconds = policy.tracking.scale_out_cooldown_seconds
-        in_seconds = policy.tracking.scale_in_cooldown_seconds
-    ends = [
-        at + seconds for at, seconds in ((memory.out_at, out_seconds), (memory.in_at, in_seconds)) if at is not None
-    ]
-    return max(0.0, max(ends, default=now) - now)
