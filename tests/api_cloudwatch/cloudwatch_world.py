@@ -15,6 +15,7 @@ from roadstead.api import operation
 from roadstead.api.cloudwatch import operations
 from roadstead.base import errors, scope
 from roadstead.control import alarms as alarms_controller
+from roadstead.control import composite_alarms as composite_controller
 from roadstead.engine import stepper
 from roadstead.model import alarms
 from roadstead.state import plan, store
@@ -27,6 +28,7 @@ POLICY = (
     "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:1-2-3:"
     "resource/ecs/service/default/web:policyName/cpu:createdBy/4-5-6"
 )
+STEPS_MAX = 1000
 PROTOCOLS = ("json", "query", "smithy-rpc-v2-cbor")
 SERVICES = wire_services.Services()
 MODEL = botocore.session.get_session().get_service_model("cloudwatch")
@@ -45,7 +47,8 @@ class World:
         self._seeds = 0
         self.store = store.Store(scope.Scope(), self._seed)
         self.problems: list[stepper.Problem] = []
-        self.stepper = stepper.Stepper(self.store, [alarms_controller.CONTROLLER], self.problems.append)
+        controllers = [alarms_controller.CONTROLLER, composite_controller.CONTROLLER]
+        self.stepper = stepper.Stepper(self.store, controllers, self.problems.append)
         self.store.watch(self.stepper.note)
 
     def _seed(self) -> int:
@@ -54,9 +57,21 @@ class World:
 
     def settle(self) -> None:
         """Let the alarms be evaluated as of now."""
-        while self.stepper.step(self.now):
-            pass
+        for _ in range(STEPS_MAX):
+            if not self.stepper.step(self.now):
+                break
+        else:
+            raise AssertionError("the controllers do not come to rest")
         assert self.problems == []
+
+    def run(self, until: float) -> None:
+        """Let time pass, from one moment at which a key wakes to the next."""
+        self.settle()
+        while (wake_at := self.stepper.next_wake()) is not None and wake_at <= until:
+            self.now = max(self.now, wake_at)
+            self.settle()
+        self.now = until
+        self.settle()
 
     def call(self, name: str, /, **params: Any) -> Any:
         """What boto3 would return. Raises botocore's ClientError; code `Unsupported` where a member is not accepted."""

@@ -172,7 +172,8 @@ def test_what_is_not_served_is_refused_by_name(world: World) -> None:
     math = [{"Id": "e", "Expression": "m", "AccountId": "123456789012"}]
     assert world.refused("PutMetricAlarm", **base, Metrics=math) == ("Unsupported", "Metrics.AccountId")
     assert world.refused("PutMetricAlarm", **base, ThresholdMetricId="e") == ("Unsupported", "ThresholdMetricId")
-    assert world.refused("DescribeAlarms", ChildrenOfAlarmName="a") == ("Unsupported", "ChildrenOfAlarmName")
+    contributor = {"AlarmName": "a", "AlarmContributorId": "b"}
+    assert world.refused("DescribeAlarmHistory", **contributor) == ("Unsupported", "AlarmContributorId")
 
 
 def test_alarms_are_found_by_name_prefix_state_and_action(world: World) -> None:

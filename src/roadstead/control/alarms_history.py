@@ -1,7 +1,7 @@
 """The items of an alarm's history: what changed, in the words and the JSON of DescribeAlarmHistory.
 
-Used by whoever writes an alarm: `control.alarms`, and the operations that put, set and delete one. Item ids are given
-by the caller (`view.ids.uuid()`); nothing is looked up here.
+Used by whoever writes an alarm: `control.alarms`, `control.composite_alarms`, and the operations that put, set and
+delete one. Item ids are given by the caller (`view.ids.uuid()`); nothing is looked up here.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ SUMMARY_CHARACTERS_MAX = 255
 
 ITEMS_MAX = 2_000
 """Items of one alarm: one that flaps for days must not fill the memory. `control.retention` drops those of old age."""
+
+_LONG_MEMBERS = ("alarmDescription", "dimensions", "metrics", "alarmRule")
+"""What is left out of a configuration that does not fit otherwise."""
 
 # Items of one moment in the order in which they came about.
 _CONFIGURATION, _STATE, _ACTION = 0, 1, 2
@@ -81,7 +84,7 @@ def values_told(reason_data: str | None) -> tuple[float, ...]:
 
 
 def state_update(
-    item_id: str, alarm_name: str, before: alarms.AlarmObserved, after: alarms.AlarmObserved
+    item_id: str, alarm_name: str, before: alarms.AnyObserved, after: alarms.AnyObserved
 ) -> alarms.AlarmHistoryItem:
     """`Alarm updated from OK to ALARM`, with both states' reasons."""
     old, new = _state(before), _state(after)
@@ -96,6 +99,7 @@ def state_update(
     return alarms.AlarmHistoryItem(
         item_id=item_id,
         alarm_name=alarm_name,
+        alarm_type="CompositeAlarm" if isinstance(after, alarms.CompositeObserved) else "MetricAlarm",
         timestamp=after.state_updated_at,
         number=_STATE,
         type="StateUpdate",
@@ -104,7 +108,7 @@ def state_update(
     )
 
 
-def _state(observed: alarms.AlarmObserved) -> dict[str, Any]:
+def _state(observed: alarms.AnyObserved) -> dict[str, Any]:
     state: dict[str, Any] = {"stateValue": observed.state, "stateReason": observed.reason}
     if observed.reason_data is not None:
         try:
@@ -135,9 +139,32 @@ def action(
     )
 
 
+def failed_action(
+    item_id: str, alarm_name: str, action_arn: str, observed: alarms.CompositeObserved, error: str, now: float
+) -> alarms.AlarmHistoryItem:
+    """`Failed to execute action arn:…`, of a composite alarm, with the reason why."""
+    data = {
+        "version": "1.0",
+        "actionState": "Failed",
+        "stateUpdateTimestamp": int(observed.state_updated_at * 1000),
+        "notificationResource": action_arn,
+        "error": error,
+    }
+    return alarms.AlarmHistoryItem(
+        item_id=item_id,
+        alarm_name=alarm_name,
+        alarm_type="CompositeAlarm",
+        timestamp=now,
+        number=_ACTION,
+        type="Action",
+        summary=cut(f"Failed to execute action {action_arn}", SUMMARY_CHARACTERS_MAX),
+        data=_fitting(data),
+    )
+
+
 def configuration_update(
     item_id: str,
-    alarm: alarms.MetricAlarm,
+    alarm: alarms.AnyAlarm,
     kind: Literal["Create", "Update", "Delete"],
     scope: scopes.Scope,
     now: float,
@@ -146,11 +173,12 @@ def configuration_update(
     member = {"Create": "createdAlarm", "Update": "updatedAlarm", "Delete": "deletedAlarm"}[kind]
     whole = _configuration(alarm, scope)
     short = {name: value for name, value in whole.items() if not name.lower().endswith("actions")}
-    bare = {name: value for name, value in short.items() if name not in ("alarmDescription", "dimensions", "metrics")}
+    bare = {name: value for name, value in short.items() if name not in _LONG_MEMBERS}
     verb = {"Create": "created", "Update": "updated", "Delete": "deleted"}[kind]
     return alarms.AlarmHistoryItem(
         item_id=item_id,
         alarm_name=alarm.name,
+        alarm_type="CompositeAlarm" if isinstance(alarm, alarms.CompositeAlarm) else "MetricAlarm",
         timestamp=now,
         number=_CONFIGURATION,
         type="ConfigurationUpdate",
@@ -159,20 +187,40 @@ def configuration_update(
     )
 
 
-def _configuration(alarm: alarms.MetricAlarm, scope: scopes.Scope) -> dict[str, Any]:
+def _configuration(alarm: alarms.AnyAlarm, scope: scopes.Scope) -> dict[str, Any]:
     spec, seen = alarm.spec, alarm.observed
     members: dict[str, Any] = {
         "alarmName": alarm.name,
         "alarmArn": alarm_arn(scope, alarm.name),
         "alarmDescription": spec.description,
-        "alarmConfigurationUpdatedTimestamp": _moment(alarm.spec_updated_at),
+        "alarmConfigurationUpdatedTimestamp": moment(alarm.spec_updated_at),
         "actionsEnabled": spec.actions_enabled,
         "okactions": spec.ok_actions,
         "alarmActions": spec.alarm_actions,
         "insufficientDataActions": spec.insufficient_data_actions,
         "stateValue": seen.state,
         "stateReason": seen.reason,
-        "stateUpdatedTimestamp": _moment(seen.state_updated_at),
+        "stateUpdatedTimestamp": moment(seen.state_updated_at),
+        **(_ruled(spec) if isinstance(spec, alarms.CompositeAlarmSpec) else _compared(spec)),
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _ruled(spec: alarms.CompositeAlarmSpec) -> dict[str, Any]:
+    """What a composite alarm goes by."""
+    if spec.suppressor is None:
+        return {"alarmRule": spec.rule}
+    return {
+        "alarmRule": spec.rule,
+        "actionsSuppressor": spec.suppressor,
+        "actionsSuppressorWaitPeriod": spec.wait_seconds,
+        "actionsSuppressorExtensionPeriod": spec.extension_seconds,
+    }
+
+
+def _compared(spec: alarms.AlarmSpec) -> dict[str, Any]:
+    """What a metric alarm compares."""
+    return {
         **_watched(spec),
         "evaluationPeriods": spec.evaluation_periods,
         "datapointsToAlarm": spec.datapoints_to_alarm,
@@ -181,7 +229,6 @@ def _configuration(alarm: alarms.MetricAlarm, scope: scopes.Scope) -> dict[str, 
         "treatMissingData": spec.treat_missing_data,
         "evaluateLowSampleCountPercentile": spec.evaluate_low_sample_count_percentile,
     }
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def _watched(spec: alarms.AlarmSpec) -> dict[str, Any]:
@@ -220,9 +267,10 @@ def _query(query: alarms.MetricQuery) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value is not None}
 
 
-def _moment(seconds: float) -> str:
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
+def moment(seconds: float) -> str:
+    """A time as CloudWatch's JSON has it: `2022-07-22T15:57:45.394+0000`."""
+    at = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}+0000"
 
 
 def _fitting(*versions: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roadstead.control import (
     alarms,
+    composite_alarms,
     controller,
     instances,
     retention,
@@ -21,6 +22,7 @@ def all_controllers() -> tuple[controller.Controller, ...]:
         tasks.CONTROLLER,
         instances.CONTROLLER,
         alarms.CONTROLLER,
+        composite_alarms.CONTROLLER,
         service_scaling.CONTROLLER,
         scheduled_scaling.CONTROLLER,
         retention.CONTROLLER,

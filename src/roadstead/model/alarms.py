@@ -1,14 +1,15 @@
-"""CloudWatch metric alarms and their history (behaviour.md 2.6)."""
+"""CloudWatch alarms, metric and composite ones, and their history (behaviour.md 2.6)."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
 from roadstead.model import record
 
 AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+AlarmType = Literal["MetricAlarm", "CompositeAlarm"]
 HISTORY_RETENTION_SECONDS = 30 * 86_400
 """CloudWatch keeps alarm history for 30 days (docs: API_DescribeAlarmHistory)."""
 
@@ -45,7 +46,41 @@ def name_of(queries: tuple[MetricQuery, ...]) -> str:
     return result.label or name or result.id
 
 
-class AlarmSpec(record.Value, frozen=True, kw_only=True):
+class AlarmActions(record.Value, frozen=True, kw_only=True):
+    """What every alarm's configuration has: its description, and which actions run in which state."""
+
+    description: str | None = None
+    actions_enabled: bool = True
+    ok_actions: tuple[str, ...] = ()
+    alarm_actions: tuple[str, ...] = ()
+    insufficient_data_actions: tuple[str, ...] = ()
+
+    def actions_of(self, state: AlarmState) -> tuple[str, ...]:
+        """The actions that run in `state`."""
+        match state:
+            case "ALARM":
+                return self.alarm_actions
+            case "OK":
+                return self.ok_actions
+            case "INSUFFICIENT_DATA":
+                return self.insufficient_data_actions
+
+    def without_action(self, action: str) -> Self:
+        """The same without an action, in any state."""
+        return msgspec.structs.replace(
+            self,
+            ok_actions=tuple(one for one in self.ok_actions if one != action),
+            alarm_actions=tuple(one for one in self.alarm_actions if one != action),
+            insufficient_data_actions=tuple(one for one in self.insufficient_data_actions if one != action),
+        )
+
+    @property
+    def every_action(self) -> tuple[str, ...]:
+        """The actions of all states."""
+        return (*self.alarm_actions, *self.ok_actions, *self.insufficient_data_actions)
+
+
+class AlarmSpec(AlarmActions, frozen=True, kw_only=True):
     """PutMetricAlarm's configuration; a whole new one replaces it. Written by the API and by PutScalingPolicy.
 
     An alarm watches one metric (`namespace`, `metric_name`, …) or metric math (`metrics`); with that `period_seconds`
@@ -67,40 +102,11 @@ class AlarmSpec(record.Value, frozen=True, kw_only=True):
     comparison_operator: str
     treat_missing_data: str | None = None
     evaluate_low_sample_count_percentile: str | None = None
-    description: str | None = None
-    actions_enabled: bool = True
-    ok_actions: tuple[str, ...] = ()
-    alarm_actions: tuple[str, ...] = ()
-    insufficient_data_actions: tuple[str, ...] = ()
-
-    def actions_of(self, state: AlarmState) -> tuple[str, ...]:
-        """The actions that run in `state`."""
-        match state:
-            case "ALARM":
-                return self.alarm_actions
-            case "OK":
-                return self.ok_actions
-            case "INSUFFICIENT_DATA":
-                return self.insufficient_data_actions
-
-    def without_action(self, action: str) -> AlarmSpec:
-        """The same without an action, in any state."""
-        return msgspec.structs.replace(
-            self,
-            ok_actions=tuple(one for one in self.ok_actions if one != action),
-            alarm_actions=tuple(one for one in self.alarm_actions if one != action),
-            insufficient_data_actions=tuple(one for one in self.insufficient_data_actions if one != action),
-        )
 
     @property
     def watched(self) -> str:
         """What it watches, in a word."""
         return self.metric_name if self.metric_name is not None else name_of(self.metrics)
-
-    @property
-    def every_action(self) -> tuple[str, ...]:
-        """The actions of all states."""
-        return (*self.alarm_actions, *self.ok_actions, *self.insufficient_data_actions)
 
 
 class WindowValues(record.Value, frozen=True, kw_only=True):
@@ -149,9 +155,79 @@ class MetricAlarm(record.Record, frozen=True, kw_only=True):
         return self.name
 
 
+class CompositeAlarmSpec(AlarmActions, frozen=True, kw_only=True):
+    """PutCompositeAlarm's configuration; a whole new one replaces it. Written by the API."""
+
+    rule: str
+    """AlarmRule as it was given: checked."""
+    children: tuple[str, ...] = ()
+    """Names of the alarms in the rule, each once, in its order."""
+    suppressor: str | None = None
+    """ActionsSuppressor as it was given: a name or an ARN."""
+    suppressor_name: str | None = None
+    wait_seconds: int = 0
+    """ActionsSuppressorWaitPeriod."""
+    extension_seconds: int = 0
+    """ActionsSuppressorExtensionPeriod."""
+
+
+class Suppression(record.Value, frozen=True, kw_only=True):
+    """Why the actions of a composite alarm don't run now."""
+
+    by: Literal["WaitPeriod", "ExtensionPeriod", "Alarm"]
+    suppressor: str
+    """Name of the alarm."""
+    until: float | None = None
+    """When the period is over; None while the suppressor is in ALARM."""
+
+
+class ChildState(record.Value, frozen=True, kw_only=True):
+    """The state that an alarm of a composite's rule was in, and since when."""
+
+    state: AlarmState
+    since: float
+
+
+class CompositeObserved(record.Value, frozen=True, kw_only=True):
+    """State, with its reason. Written by `control.composite_alarms`; by SetAlarmState once, until a child changes."""
+
+    state: AlarmState = "INSUFFICIENT_DATA"
+    reason: str = "Unchecked: Initial alarm creation"
+    reason_data: str | None = None
+    state_updated_at: float
+    state_transitioned_at: float
+    evaluated_spec_at: float | None = None
+    """`spec_updated_at` of the configuration that was evaluated last; None before the first evaluation."""
+    forced_over: dict[str, ChildState] | None = None
+    """The children as they were when SetAlarmState set the state, which holds as long as they stay so."""
+    actions_pending: bool = False
+    """Whether the actions of the present state are still to run."""
+    suppression: Suppression | None = None
+
+
+class CompositeAlarm(record.Record, frozen=True, kw_only=True):
+    """An alarm on the states of other alarms. No metric alarm has the same name."""
+
+    name: str
+    created_at: float
+    spec: CompositeAlarmSpec
+    spec_updated_at: float
+    observed: CompositeObserved
+    tags: tuple[record.Tag, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+AnyAlarm = MetricAlarm | CompositeAlarm
+AnyObserved = AlarmObserved | CompositeObserved
+
+
 class AlarmHistoryItem(record.Record, frozen=True, kw_only=True):
     item_id: str
     alarm_name: str
+    alarm_type: AlarmType = "MetricAlarm"
     timestamp: float
     number: int = 0
     """Orders items of one moment."""

@@ -358,6 +358,21 @@ ALARMS = Table(
     },
 )
 
+COMPOSITE_ALARMS = Table(
+    "composite_alarms",
+    alarms.CompositeAlarm,
+    indexes={
+        # ("all",) and (state,) → alarms by name
+        "listing": Index(lambda one: (("all",), (one.observed.state,))),
+        # (alarm name,) → composite alarms whose rules name it
+        "by_child": Index(lambda one: tuple((name,) for name in one.spec.children)),
+        # (alarm name,) → composite alarms whose actions it suppresses
+        "by_suppressor": Index(
+            lambda one: ((one.spec.suppressor_name,),) if one.spec.suppressor_name is not None else ()
+        ),
+    },
+)
+
 ALARM_HISTORY = Table(
     "alarm_history",
     alarms.AlarmHistoryItem,
@@ -386,5 +401,6 @@ ALL: tuple[Table[Any], ...] = (
     SCHEDULED_ACTIONS,
     SCALING_ACTIVITIES,
     ALARMS,
+    COMPOSITE_ALARMS,
     ALARM_HISTORY,
 )

@@ -14,19 +14,17 @@ RECORDS_DEFAULT = 100
 
 
 def describe_alarm_history(call: operation.Call, view: views.View) -> operation.Reply:
-    """DescribeAlarmHistory: of one alarm or all, newest first unless ScanBy says otherwise; StartDate and EndDate
-    both count in.
+    """DescribeAlarmHistory: of one alarm or all, of the given types (metric alarms where none are), newest first
+    unless ScanBy says otherwise; StartDate and EndDate both count in.
     """
     params = call.params
-    types = params.AlarmTypes
-    if types and "MetricAlarm" not in types:
-        return operation.Reply(output={"AlarmHistoryItems": []})
+    types = frozenset(params.AlarmTypes or ("MetricAlarm",))
     group = ("all",) if params.AlarmName is None else ("alarm", params.AlarmName)
     start = params.StartDate if params.StartDate is not None else call.now - alarms.HISTORY_RETENTION_SECONDS
     end = params.EndDate if params.EndDate is not None else call.now
     ascending = params.ScanBy == "TimestampAscending"
     # A token goes on to where "now" was when the listing began at the latest, so the default bounds are no part of it.
-    asked = (params.AlarmName, params.HistoryItemType, params.StartDate, params.EndDate, ascending)
+    asked = (params.AlarmName, sorted(types), params.HistoryItemType, params.StartDate, params.EndDate, ascending)
     found, token = common.read_page(
         view,
         tables.ALARM_HISTORY,
@@ -36,7 +34,7 @@ def describe_alarm_history(call: operation.Call, view: views.View) -> operation.
         token=params.NextToken,
         limit=params.MaxRecords or RECORDS_DEFAULT,
         first_after=(start,) if ascending else (-end,),
-        matches=lambda item: params.HistoryItemType in (None, item.type),
+        matches=lambda item: item.alarm_type in types and params.HistoryItemType in (None, item.type),
         ends=lambda item: item.timestamp > end if ascending else item.timestamp < start,
     )
     shown = [_present(item) for item in found]
@@ -46,7 +44,7 @@ def describe_alarm_history(call: operation.Call, view: views.View) -> operation.
 def _present(item: alarms.AlarmHistoryItem) -> dict[str, Any]:
     return {
         "AlarmName": item.alarm_name,
-        "AlarmType": "MetricAlarm",
+        "AlarmType": item.alarm_type,
         "Timestamp": item.timestamp,
         "HistoryItemType": item.type,
         "HistorySummary": item.summary,

@@ -9,6 +9,7 @@ import msgspec
 from roadstead.api import operation
 from roadstead.api.cloudwatch import common
 from roadstead.base import arn, errors
+from roadstead.control import alarm_lookup
 from roadstead.model import alarms, record
 from roadstead.state import plan
 from roadstead.state import view as views
@@ -60,7 +61,7 @@ def _check_count(found: dict[str, record.Tag]) -> None:
         raise common.validation(f"An alarm can have at most {TAGS_MAX} tags, not {len(found)}.")
 
 
-def _find(call: operation.Call, view: views.View) -> alarms.MetricAlarm:
+def _find(call: operation.Call, view: views.View) -> alarms.AnyAlarm:
     text = call.params.ResourceARN
     parsed = arn.parse(text)
     ours = parsed is not None and (parsed.service, parsed.region, parsed.account) == (
@@ -70,7 +71,7 @@ def _find(call: operation.Call, view: views.View) -> alarms.MetricAlarm:
     )
     if parsed is None or not parsed.resource.startswith("alarm:"):
         raise common.invalid_value(f"The value {text} for parameter ResourceARN is not the ARN of an alarm.")
-    alarm = view.get(alarms.MetricAlarm, parsed.resource.removeprefix("alarm:")) if ours else None
+    alarm = alarm_lookup.find(view, parsed.resource.removeprefix("alarm:")) if ours else None
     if alarm is None:
         members: dict[str, object] = {"ResourceType": "alarm", "ResourceId": text}
         raise errors.Refusal("ResourceNotFoundException", f"Unknown alarm: {text}", status=404, members=members)
