@@ -1,4 +1,4 @@
-"""`GET /_roadstead/explain?kind=task|service&cluster=…&id=…[&since=seconds]`: the answers of `api.explain` as JSON."""
+"""`GET /_roadstead/explain?kind=task|service|target&cluster=…&id=…[&since=seconds]`: `api.explain` as JSON."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 
 from roadstead.api.explain import reasons
 from roadstead.api.explain import service as service_reasons
+from roadstead.api.explain import target as target_reasons
 from roadstead.api.explain import task as task_reasons
 from roadstead.base import errors
 from roadstead.gateway import local
-from roadstead.model import services, tasks
+from roadstead.model import scaling, scaling_names, services, tasks
 from roadstead.state import view
 
 SINCE_SECONDS_DEFAULT = 3_600.0
@@ -17,6 +18,8 @@ SINCE_SECONDS_DEFAULT = 3_600.0
 
 def explain(asked: local.Asked, look: view.View) -> reasons.Answer:
     """Raises Refusal where the question can't be understood or its subject isn't there."""
+    if asked.query.get("kind") == "target":
+        return _target(asked, look)
     kind, cluster = asked.query.get("kind", ""), asked.query.get("cluster", "default")
     name = asked.query.get("id", "").rsplit("/", 1)[-1]
     if kind == "task":
@@ -29,7 +32,17 @@ def explain(asked: local.Asked, look: view.View) -> reasons.Answer:
         if service is None:
             raise errors.Refusal("NotFound", f"Cluster {cluster} has no service {name}.", status=404)
         return service_reasons.explain(look, service, asked.now, _since(asked.query.get("since")))
-    raise errors.Refusal("InvalidParameter", f"kind is task or service, not {kind or 'absent'}.")
+    raise errors.Refusal("InvalidParameter", f"kind is task, service or target, not {kind or 'absent'}.")
+
+
+def _target(asked: local.Asked, look: view.View) -> reasons.Answer:
+    resource_id = asked.query.get("id", "")
+    namespace = scaling_names.namespace_of(resource_id)
+    key = scaling.target_key(namespace, resource_id, scaling_names.DIMENSIONS[namespace])
+    target = look.get(scaling.ScalableTarget, key)
+    if target is None:
+        raise errors.Refusal("NotFound", f"{resource_id} is not registered as a scalable target.", status=404)
+    return target_reasons.explain(look, target, asked.now, _since(asked.query.get("since")))
 
 
 def _since(text: str | None) -> float:

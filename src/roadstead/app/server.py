@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from roadstead.api import registry
-from roadstead.app import controllers, endpoints, events, keys, listener, resetting, settings
+from roadstead.app import controllers, custom_resources, endpoints, events, keys, listener, resetting, settings
 from roadstead.base import clock as clocks
 from roadstead.base import errors
 from roadstead.base import scope as scopes
@@ -89,6 +89,8 @@ class Server:
 
     async def _start(self) -> None:
         chosen = self.settings
+        secret_file = chosen.custom_resource_secret_file
+        secret = custom_resources.read_secret(secret_file) if secret_file is not None else None
         kept = self.journal = self._open_journal()
         self.keys = keys.load_or_make(chosen.credentials_path)
         self._load(kept)
@@ -111,6 +113,9 @@ class Server:
         await listening.start()
         self._clean.push_async_callback(self.agents.stop)
         self.engine.start()
+        self.custom_resources = custom_resources.CustomResources(self.store, self.committer, self._clock, secret)
+        self.custom_resources.start()
+        self._clean.push_async_callback(self.custom_resources.stop)
         self._expire()
         self._clean.callback(self._stop_expiry)
         self._announce(chosen.host)
@@ -192,6 +197,7 @@ class Server:
         resetting.reset(self.store, now)
         self.agents.close_all()
         self.stepper.start(now)
+        self.custom_resources.begin_again()
         for call in self._on_reset:
             call()
         return {"status": "ok"}

@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The one that the local agent joins."""
     scale_in_datapoints: int | None = None
     """Data points that target tracking's low alarm waits for; None is AWS's own number."""
+    custom_resource_secret_file: pathlib.Path | None = None
+    """Holds the bearer token for the endpoints of custom resources; None: they are asked without one."""
     log_level: str = "info"
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import rich.text
 import rich.tree
 
-from roadstead.cli import context, tasks
+from roadstead.cli import context, failures, tasks
 
 
 def show_task(on: context.Context, cluster: str, beginning: str) -> None:
@@ -19,6 +19,11 @@ def show_task(on: context.Context, cluster: str, beginning: str) -> None:
 def show_service(on: context.Context, cluster: str, name: str, since_seconds: float) -> None:
     """Explain a service, with its scaling decisions of the last `since_seconds`."""
     _show(on, on.client.local("explain", kind="service", cluster=cluster, id=name, since=str(since_seconds)))
+
+
+def show_target(on: context.Context, resource_id: str, since_seconds: float) -> None:
+    """Explain the scalable target of a ResourceId, with its decisions of the last `since_seconds`."""
+    _show(on, on.client.local("explain", kind="target", id=resource_id, since=str(since_seconds)))
 
 
 def _show(on: context.Context, answer: dict[str, Any]) -> None:
@@ -36,6 +41,14 @@ def _grow(branch: rich.tree.Tree, reason: dict[str, Any]) -> None:
     twig = branch.add(rich.text.Text(reason["text"]))
     for below in reason.get("reasons", []):
         _grow(twig, below)
+
+
+def span(text: str) -> float:
+    """The seconds of a `--since`. Raises Failure."""
+    try:
+        return parse_span(text)
+    except ValueError:
+        raise failures.Failure(f"--since {text} is no span", "Say for example 15m or 2h.", failures.USAGE) from None
 
 
 def parse_span(text: str) -> float:

@@ -53,6 +53,10 @@ ScaleIn = Annotated[
     int | None,
     typer.Option(min=1, help="Data points that target tracking's low alarm waits for; AWS's own: 15, or 30 of 20 s."),
 ]
+SecretFile = Annotated[
+    pathlib.Path | None,
+    typer.Option(help="File with the bearer token that endpoints of custom resources are asked with."),
+]
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
 
@@ -93,6 +97,7 @@ def chosen(
     auth: str,
     ephemeral: bool,
     scale_in_datapoints: int | None,
+    custom_resource_secret_file: pathlib.Path | None,
     log_level: str,
     runtime: str = "oci",
     cluster: str = "default",
@@ -116,6 +121,7 @@ def chosen(
         runtime="simulated" if runtime == "simulated" else "oci",
         cluster=cluster,
         scale_in_datapoints=scale_in_datapoints,
+        custom_resource_secret_file=custom_resource_secret_file,
         log_level=log_level,
     )
 
@@ -188,11 +194,22 @@ def explain_service(
     """Why has a service the tasks it has, and why did it, or didn't it, scale?"""
     from roadstead.cli import explain
 
-    try:
-        seconds = explain.parse_span(since)
-    except ValueError:
-        raise failures.Failure(f"--since {since} is no span", "Say for example 15m or 2h.", failures.USAGE) from None
-    explain.show_service(opened(ctx, as_json), cluster, name, seconds)
+    explain.show_service(opened(ctx, as_json), cluster, name, explain.span(since))
+
+
+@explain_app.command("target")
+def explain_target(
+    ctx: typer.Context,
+    resource_id: Annotated[
+        str, typer.Argument(help="ResourceId: service/CLUSTER/SERVICE, or a custom resource's URL.")
+    ],
+    since: Annotated[str, typer.Option(help="How far back to tell scaling decisions: 90s, 15m, 1h, 2d.")] = "1h",
+    as_json: Json = False,
+) -> None:
+    """Why did a scalable target scale, or not; for custom resources, too."""
+    from roadstead.cli import explain
+
+    explain.show_target(opened(ctx, as_json), resource_id, explain.span(since))
 
 
 @app.command(rich_help_panel="Look")
@@ -227,6 +244,7 @@ def up(
     runtime: Runtime = "oci",
     cluster: Annotated[str, typer.Option(help="Cluster that the local instance joins; made when missing.")] = "default",
     scale_in_datapoints: ScaleIn = None,
+    custom_resource_secret_file: SecretFile = None,
     log_level: LogLevel = "info",
     as_json: Json = False,
 ) -> None:
@@ -236,7 +254,20 @@ def up(
     on = opened(ctx, as_json, data_dir)
     module.up(
         on,
-        chosen(on, port, host, region, account_id, auth, ephemeral, scale_in_datapoints, log_level, runtime, cluster),
+        chosen(
+            on,
+            port,
+            host,
+            region,
+            account_id,
+            auth,
+            ephemeral,
+            scale_in_datapoints,
+            custom_resource_secret_file,
+            log_level,
+            runtime,
+            cluster,
+        ),
     )
 
 
@@ -251,6 +282,7 @@ def server(
     auth: Auth = "sigv4",
     ephemeral: Ephemeral = False,
     scale_in_datapoints: ScaleIn = None,
+    custom_resource_secret_file: SecretFile = None,
     log_level: LogLevel = "info",
     as_json: Json = False,
 ) -> None:
@@ -258,7 +290,21 @@ def server(
     from roadstead.cli import server as module
 
     on = opened(ctx, as_json, data_dir)
-    module.serve(on, chosen(on, port, host, region, account_id, auth, ephemeral, scale_in_datapoints, log_level))
+    module.serve(
+        on,
+        chosen(
+            on,
+            port,
+            host,
+            region,
+            account_id,
+            auth,
+            ephemeral,
+            scale_in_datapoints,
+            custom_resource_secret_file,
+            log_level,
+        ),
+    )
 
 
 @app.command(rich_help_panel="Run")

@@ -29,15 +29,18 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
     """One pass over a scalable target: outcomes of earlier scalings, then its bounds, then what its alarms ask."""
     draft = plan.Draft(view)
     target = view.get(scaling.ScalableTarget, key)
-    scaled = scaled_resources.find(view, target) if target is not None else None
-    wake_at = activities.follow(draft, key, scaled, now)
     if target is None:
+        return draft.plan(activities.follow(draft, key, None, now))
+    scaled = scaled_resources.look(view, target)
+    wake_at = activities.follow(draft, key, scaled, now)
+    if isinstance(scaled, scaled_resources.Unscalable):
+        if target.enforce_bounds_at is not None and not scaled.may_pass:
+            draft.put(msgspec.structs.replace(target, enforce_bounds_at=None))
         return draft.plan(wake_at)
     if target.enforce_bounds_at is not None:
-        if scaled is not None:
-            scaled = _enforce_bounds(draft, target, scaled, now)
+        scaled = _enforce_bounds(draft, target, scaled, now)
         draft.put(msgspec.structs.replace(target, enforce_bounds_at=None))
-    asked_again_at = _answer_alarms(draft, target, scaled, now) if scaled is not None else None
+    asked_again_at = _answer_alarms(draft, target, scaled, now)
     return draft.plan(plan.earliest(wake_at, activities.deadline(draft), asked_again_at))
 
 

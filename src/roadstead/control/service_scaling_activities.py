@@ -8,7 +8,7 @@ import msgspec
 
 from roadstead.control import scaled_resources
 from roadstead.control import service_scaling_formula as formula
-from roadstead.model import alarms, scaling, tables
+from roadstead.model import alarms, scaling, scaling_names, tables
 from roadstead.state import plan
 from roadstead.state import view as views
 
@@ -35,18 +35,22 @@ def record_change(
     numbers: scaling.ScalingNumbers,
     now: float,
 ) -> None:
-    """A new activity, InProgress: the desired count is set in the same commit. It overrides unfinished ones."""
+    """A new activity; the capacity is set in the same commit. It overrides unfinished ones.
+
+    It is InProgress where that is all (a service), and Pending where the thing has still to be told (1.7).
+    """
+    name = scaled_resources.capacity_name(target.namespace)
     for older in _unfinished(draft, target.key):
-        _finish(draft, older, "Overridden", f"The desired count was changed to {to_count} by a newer scaling.", now)
+        _finish(draft, older, "Overridden", f"The {name} was changed to {to_count} by a newer scaling.", now)
+    is_done = target.namespace == scaling_names.ECS_NAMESPACE
     _put(
         draft,
         target,
         now,
-        status="InProgress",
-        description=f"Setting desired count to {to_count}.",
+        status="InProgress" if is_done else "Pending",
+        description=f"Setting {name} to {to_count}.",
         cause=cause,
-        status_message=f"Successfully set desired count to {to_count}. "
-        f"Waiting for change to be fulfilled by {target.namespace}.",
+        status_message=_waiting(target.namespace, to_count) if is_done else None,
         from_count=from_count,
         to_count=to_count,
         policy_name=policy_name,
@@ -110,32 +114,74 @@ def newest_change(view: views.View, key: str) -> scaling.ScalingActivity | None:
     return None
 
 
-def follow(draft: plan.Draft, key: str, scaled: scaled_resources.Scaled | None, now: float) -> float | None:
+def _done(namespace: str, count: int) -> str:
+    return f"Successfully set {scaled_resources.capacity_name(namespace)} to {count}."
+
+
+def _waiting(namespace: str, count: int) -> str:
+    return f"{_done(namespace, count)} Waiting for change to be fulfilled by {namespace}."
+
+
+def follow(
+    draft: plan.Draft, key: str, found: scaled_resources.Scaled | scaled_resources.Unscalable | None, now: float
+) -> float | None:
     """Write what became of the target's unfinished activities; when to look again at those that still wait.
 
-    `scaled` is what a target that is still registered scales, or None: then nothing will be fulfilled.
+    `found` is what a target that is still registered scales. Where that is gone nothing will be fulfilled; where it
+    can't be asked at present, what was begun waits.
     """
     deadlines: list[float] = []
     for one in _unfinished(draft, key):
-        count = one.to_count if one.to_count is not None else 0
-        if scaled is None:
-            _finish(draft, one, "Unfulfilled", "The service or its scalable target is gone.", now)
-            continue
-        desired, running = scaled.desired, scaled.running
-        done = f"Successfully set desired count to {count}."
-        growing = one.from_count is not None and count > one.from_count
-        if desired != count:
-            text = f"The desired count was changed to {desired} by a newer scaling event."
-            _finish(draft, one, "Overridden", text, now)
-        elif (running >= count) if growing else (running <= count):
-            text = f"{done} Change successfully fulfilled by {one.namespace}."
-            _finish(draft, one, "Successful", text, now)
-        elif now >= one.started_at + FULFILMENT_SECONDS_MAX:
-            text = f"{done} Change was not fulfilled by {one.namespace}: {running} running."
-            _finish(draft, one, "Unfulfilled", text, now)
+        due_at = one.started_at + FULFILMENT_SECONDS_MAX
+        if isinstance(found, scaled_resources.Scaled):
+            outcome = _outcome(one, found, is_late=now >= due_at)
+        elif found is None or not found.may_pass:
+            outcome = _Outcome("Unfulfilled", "The service or its scalable target is gone.")
+        elif now >= due_at:
+            outcome = _Outcome("Unfulfilled", _failed(one, found.reason))
         else:
-            deadlines.append(one.started_at + FULFILMENT_SECONDS_MAX)
+            outcome = None
+        if outcome is None:
+            deadlines.append(due_at)
+        elif outcome.status == "InProgress":
+            deadlines.append(due_at)
+            draft.put(msgspec.structs.replace(one, status="InProgress", status_message=outcome.message))
+        else:
+            _finish(draft, one, outcome.status, outcome.message, now)
     return min(deadlines, default=None)
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    """What an activity comes to next."""
+
+    status: Literal["InProgress", "Successful", "Failed", "Overridden", "Unfulfilled"]
+    message: str
+
+
+def _outcome(one: scaling.ScalingActivity, scaled: scaled_resources.Scaled, *, is_late: bool) -> _Outcome | None:
+    """What becomes of an unfinished activity, by what it wanted and what there is; None: it goes on as it is."""
+    count = one.to_count if one.to_count is not None else 0
+    growing = one.from_count is not None and count > one.from_count
+    is_there = (scaled.running >= count) if growing else (scaled.running <= count)
+    done = _done(one.namespace, count)
+    if scaled.failure is not None:
+        return _Outcome("Failed", _failed(one, scaled.failure))
+    if scaled.desired != count:
+        name = scaled_resources.capacity_name(one.namespace)
+        return _Outcome("Overridden", f"The {name} was changed to {scaled.desired} by a newer scaling event.")
+    if is_there and scaled.is_accepted and not scaled.is_moving:
+        return _Outcome("Successful", f"{done} Change successfully fulfilled by {one.namespace}.")
+    if is_late and not scaled.is_accepted:
+        return _Outcome("Unfulfilled", _failed(one, "The endpoint has not taken it yet."))
+    if is_late:
+        return _Outcome("Unfulfilled", f"{done} Change was not fulfilled by {one.namespace}: {scaled.running} running.")
+    if one.status == "Pending" and scaled.is_accepted:
+        return _Outcome("InProgress", _waiting(one.namespace, count))
+    return None
+
+
+def _failed(one: scaling.ScalingActivity, reason: str) -> str:
+    return f"Failed to set {scaled_resources.capacity_name(one.namespace)} to {one.to_count}. Reason: {reason}"
 
 
 def deadline(draft: plan.Draft) -> float | None:
@@ -163,7 +209,7 @@ def _unfinished(draft: plan.Draft, key: str) -> list[scaling.ScalingActivity]:
 def _finish(
     draft: plan.Draft,
     activity: scaling.ScalingActivity,
-    status: Literal["Successful", "Overridden", "Unfulfilled"],
+    status: Literal["Successful", "Failed", "Overridden", "Unfulfilled"],
     message: str,
     now: float,
 ) -> None:
@@ -175,7 +221,7 @@ def _put(
     target: scaling.ScalableTarget,
     now: float,
     *,
-    status: Literal["InProgress", "Successful", "Failed"],
+    status: Literal["Pending", "InProgress", "Successful", "Failed"],
     description: str,
     cause: str,
     numbers: scaling.ScalingNumbers,

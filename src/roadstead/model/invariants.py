@@ -15,7 +15,17 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
-from roadstead.model import container_instances, lifecycle, record, scaling, services, tables, tasks
+from roadstead.model import (
+    container_instances,
+    custom_resources,
+    lifecycle,
+    record,
+    scaling,
+    scaling_names,
+    services,
+    tables,
+    tasks,
+)
 
 R = TypeVar("R", bound=record.Record)
 
@@ -280,7 +290,9 @@ def check_activities(commit: Commit, view: View) -> None:
 
 
 def check_scaling(commit: Commit, view: View) -> None:
-    """A target's bounds are in order; a policy is of one kind; no policy or scheduled action is without a target."""
+    """A target's bounds are in order; a policy is of one kind; no policy or scheduled action is without a target, and
+    no target of a custom resource without that.
+    """
     for before, target in _pairs(commit, scaling.ScalableTarget):
         if before is not None and target is None:
             policies = view.size(tables.SCALING_POLICIES, "by_target", before.key)
@@ -292,6 +304,9 @@ def check_scaling(commit: Commit, view: View) -> None:
                 0 <= target.min_capacity <= target.max_capacity,
                 f"target {target.key} has the bounds {target.min_capacity} and {target.max_capacity}",
             )
+            if target.namespace == scaling_names.CUSTOM_NAMESPACE:
+                resource = view.get(custom_resources.CustomResource, target.resource_id)
+                _hold(resource is not None, f"target {target.key} has no custom resource")
     for _, policy in _pairs(commit, scaling.ScalingPolicy):
         if policy is not None:
             kinds = (policy.target_tracking is not None) + (policy.step_scaling is not None)

@@ -11,6 +11,8 @@ ECS_NAMESPACE = "ecs"
 ECS_DIMENSION = "ecs:service:DesiredCount"
 CUSTOM_NAMESPACE = "custom-resource"
 CUSTOM_DIMENSION = "custom-resource:ResourceType:Property"
+DIMENSIONS = {ECS_NAMESPACE: ECS_DIMENSION, CUSTOM_NAMESPACE: CUSTOM_DIMENSION}
+"""The one dimension that is scaled of each namespace."""
 _ENDPOINT = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
     r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/scalableTargetDimensions/[A-Za-z0-9._~!$&'()*+,;=:@%-]+"
@@ -28,6 +30,11 @@ def service_of(resource_id: str) -> tuple[str, str] | None:
     if len(parts) != 3 or parts[0] != "service" or not all(parts):
         return None
     return parts[1], parts[2]
+
+
+def namespace_of(resource_id: str) -> str:
+    """The namespace that a ResourceId must be of: URLs are custom resources, all else ECS's."""
+    return CUSTOM_NAMESPACE if "://" in resource_id else ECS_NAMESPACE
 
 
 def is_endpoint(resource_id: str) -> bool:

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from roadstead.model import alarms, clusters, container_instances, record, scaling, services, task_definitions, tasks
+from roadstead.model import (
+    alarms,
+    clusters,
+    container_instances,
+    custom_resources,
+    record,
+    scaling,
+    services,
+    task_definitions,
+    tasks,
+)
 
 R = TypeVar("R", bound=record.Record)
 Group = tuple[str, ...]
@@ -322,6 +332,13 @@ SCHEDULED_ACTIONS = Table(
     },
 )
 
+CUSTOM_RESOURCES = Table(
+    "custom_resources",
+    custom_resources.CustomResource,
+    # ("all",) → by URL
+    indexes={"all": Index(lambda one: (("all",),))},
+)
+
 SCALING_ACTIVITIES = Table(
     "scaling_activities",
     scaling.ScalingActivity,
@@ -399,6 +416,7 @@ ALL: tuple[Table[Any], ...] = (
     SCALABLE_TARGETS,
     SCALING_POLICIES,
     SCHEDULED_ACTIONS,
+    CUSTOM_RESOURCES,
     SCALING_ACTIVITIES,
     ALARMS,
     COMPOSITE_ALARMS,

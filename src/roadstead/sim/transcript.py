@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from roadstead.base import clock as clocks
-from roadstead.model import alarms, container_instances, scaling, services, task_definitions, tasks
+from roadstead.model import alarms, container_instances, custom_resources, scaling, services, task_definitions, tasks
 from roadstead.state import store
 
 LINES_MAX = 1_000_000
@@ -88,6 +88,12 @@ class Transcript:
                     self._alarm(change)
                 case scaling.ScalingActivity():
                     self._activity(change)
+                case custom_resources.CustomResource() as resource:
+                    if change.after is not None:
+                        seen = resource.observed
+                        self.note(
+                            f"custom resource {resource.url}: {seen.actual_capacity} of {resource.desired_capacity}"
+                        )
                 case task_definitions.TaskDefinition() as definition:
                     if change.before is None:
                         self.note(f"task definition {definition.family}:{definition.revision} registered")

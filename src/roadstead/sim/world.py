@@ -25,7 +25,7 @@ from roadstead.engine import stepper
 from roadstead.model import names, tables, tasks
 from roadstead.sim import agenda as agendas
 from roadstead.sim import chance as chances
-from roadstead.sim import checkers, crowd, faults, hosts, load, network, plane, transcript
+from roadstead.sim import checkers, crowd, custom_endpoints, faults, hosts, load, network, plane, transcript
 from roadstead.sim import disk as disks
 from roadstead.state import store
 
@@ -81,6 +81,7 @@ class World:
             on_acknowledged=self.checkers.acknowledged,
             keeps_nothing=keeps_nothing,
         )
+        self.endpoints = custom_endpoints.Endpoints(self.agenda, self.plane)
         self.plane.start()
 
     @property
@@ -102,6 +103,7 @@ class World:
             self.checkers.commit(commit)
         for one in self._crowds:
             one.note(commit)
+        self.endpoints.note(commit)
         if self.chance.happens(self._faults.plane_crash_chance):
             self.agenda.after(self.chance.between(0.0, self._faults.sync_seconds_max), self._strike_plane)
 
@@ -224,6 +226,12 @@ class World:
         arn: str = reply["containerInstance"]["containerInstanceArn"]
         return arn.rpartition("/")[2]
 
+    def add_custom_resource(
+        self, url: str, *, capacity: int = 0, change_seconds: float = 10.0
+    ) -> custom_endpoints.Endpoint:
+        """A user's endpoint at that URL, to be registered as a scalable target; it takes so long to change."""
+        return self.endpoints.add(url, capacity, change_seconds)
+
     def put_load(self, wanted: load.ServiceLoad) -> None:
         """Have a service's tasks burn what its traffic asks of them, from now on; in place of what it had."""
         if self._crowds:
@@ -261,6 +269,7 @@ class World:
             return
         self.transcript.note("the control plane starts")
         self.plane.start()
+        self.endpoints.begin()
         if self._checks:
             self.checkers.after_restart(self.plane.acknowledged)
 

@@ -20,7 +20,8 @@ def describe_scaling_activities(call: operation.Call, view: views.View) -> opera
     everything = bool(params.IncludeNotScaledActivities)
     group: tables.Group = (namespace,)
     if resource is not None:
-        group = (scaling.target_key(namespace, resource, dimension or scaling_names.ECS_DIMENSION),)
+        known = scaling_names.DIMENSIONS.get(namespace, "")
+        group = (scaling.target_key(namespace, resource, dimension or known),)
     found, token = common.read_page(
         view,
         tables.SCALING_ACTIVITIES,

@@ -55,6 +55,12 @@ def identity(params: Any) -> Identity:
         case scaling_names.ECS_NAMESPACE, scaling_names.ECS_DIMENSION:
             if scaling_names.service_of(wanted.resource_id) is None:
                 raise unsupported()
+        case scaling_names.CUSTOM_NAMESPACE, scaling_names.CUSTOM_DIMENSION:
+            if not scaling_names.is_endpoint(wanted.resource_id):
+                raise invalid(
+                    f"Invalid resource ID '{wanted.resource_id}' for {wanted.dimension}: it must be the URL of your "
+                    "endpoint, https://<host>/…/scalableTargetDimensions/<id>, without a query."
+                )
         case _:
             raise unsupported()
     return wanted

@@ -11,7 +11,7 @@ from roadstead.state import view as views
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 _PAGING = ("MaxResults", "NextToken")
-_ONLY_ECS = "ECS services only (ecs:service:DesiredCount)."
+_WHAT_SCALES = "ECS services (ecs:service:DesiredCount) and custom resources (custom-resource:ResourceType:Property)."
 _TRACKING = "TargetTrackingScalingPolicyConfiguration"
 
 
@@ -37,9 +37,10 @@ def _of_targets() -> tuple[operation.Operation, ...]:
             "RegisterScalableTarget",
             targets.register_scalable_target,
             (*_IDENTITY, "MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState", "Tags"),
-            f"{_ONLY_ECS} As on AWS, ECS targets always have the service-linked role, whatever RoleARN says.",
+            f"{_WHAT_SCALES} A custom resource's endpoint is asked after the answer, not before. Targets always have "
+            "the service-linked role, whatever RoleARN says.",
         ),
-        _operation("DeregisterScalableTarget", targets.deregister_scalable_target, _IDENTITY, _ONLY_ECS),
+        _operation("DeregisterScalableTarget", targets.deregister_scalable_target, _IDENTITY, _WHAT_SCALES),
         _operation(
             "DescribeScalableTargets",
             targets.describe_scalable_targets,
@@ -76,9 +77,9 @@ def _of_policies(put: Callable[[operation.Call, views.View], operation.Reply]) -
                 f"{_TRACKING}.DisableScaleIn",
                 "StepScalingPolicyConfiguration",
             ),
-            f"{_ONLY_ECS} StepScaling and TargetTrackingScaling. --scale-in-datapoints shortens low alarms.",
+            f"{_WHAT_SCALES} StepScaling and TargetTrackingScaling. --scale-in-datapoints shortens low alarms.",
         ),
-        _operation("DeleteScalingPolicy", policies.delete_scaling_policy, (*_IDENTITY, "PolicyName"), _ONLY_ECS),
+        _operation("DeleteScalingPolicy", policies.delete_scaling_policy, (*_IDENTITY, "PolicyName"), _WHAT_SCALES),
         _operation(
             "DescribeScalingPolicies",
             policies.describe_scaling_policies,
@@ -101,11 +102,14 @@ def _of_scheduled_actions() -> tuple[operation.Operation, ...]:
                 "EndTime",
                 "ScalableTargetAction",
             ),
-            f"{_ONLY_ECS} What was missed while the server was down is made up for at its start: each action's newest "
-            "time, in order. Days of the week count from 1 = SUN, as in EventBridge.",
+            f"{_WHAT_SCALES} What was missed while the server was down is made up for at its start: each action's "
+            "newest time, in order. Days of the week count from 1 = SUN, as in EventBridge.",
         ),
         _operation(
-            "DeleteScheduledAction", scheduled.delete_scheduled_action, (*_IDENTITY, "ScheduledActionName"), _ONLY_ECS
+            "DeleteScheduledAction",
+            scheduled.delete_scheduled_action,
+            (*_IDENTITY, "ScheduledActionName"),
+            _WHAT_SCALES,
         ),
         _operation(
             "DescribeScheduledActions",

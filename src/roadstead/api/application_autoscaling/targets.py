@@ -10,7 +10,7 @@ from roadstead.api import operation
 from roadstead.api.application_autoscaling import common
 from roadstead.base import errors
 from roadstead.control import alarms_history
-from roadstead.model import alarms, record, scaling, scaling_names, tables
+from roadstead.model import alarms, custom_resources, record, scaling, scaling_names, tables
 from roadstead.state import plan
 from roadstead.state import view as views
 
@@ -47,13 +47,15 @@ def register_scalable_target(call: operation.Call, view: views.View) -> operatio
         raise common.invalid("Maximum capacity cannot be less than minimum capacity.")
     draft = plan.Draft(view)
     draft.put(target)
+    if found is None and wanted.namespace == scaling_names.CUSTOM_NAMESPACE:
+        draft.put(custom_resources.CustomResource(url=wanted.resource_id, created_at=call.now))
     output = {"ScalableTargetARN": scaling_names.target_arn(view.scope, target)}
     return operation.Reply(output=output, plan=draft.plan())
 
 
 def _new_target(call: operation.Call, view: views.View, wanted: common.Identity) -> scaling.ScalableTarget:
     params = call.params
-    if common.find_service(view, wanted) is None:
+    if wanted.namespace == scaling_names.ECS_NAMESPACE and common.find_service(view, wanted) is None:
         raise common.invalid(f"ECS service doesn't exist: {wanted.resource_id}")
     if params.MinCapacity is None or params.MaxCapacity is None:
         raise common.invalid("MinCapacity and MaxCapacity are required when a scalable target is registered.")
@@ -67,16 +69,17 @@ def _new_target(call: operation.Call, view: views.View, wanted: common.Identity)
         created_at=call.now,
         min_capacity=params.MinCapacity,
         max_capacity=params.MaxCapacity,
-        role_arn=_role_arn(view),
+        role_arn=_role_arn(view, wanted),
         suspended=_suspended(params.SuspendedState, scaling.SuspendedState()),
         tags=tuple(tags_of(params.Tags or {})),
         enforce_bounds_at=call.now,
     )
 
 
-def _role_arn(view: views.View) -> str:
-    """ECS's service-linked role, which stands in every ECS target whatever the caller gave (behaviour.md 1.1.9)."""
-    name = "ecs.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_ECSService"
+def _role_arn(view: views.View, wanted: common.Identity) -> str:
+    """The service-linked role, which stands in every target whatever the caller gave (behaviour.md 1.1.9)."""
+    suffix = "ECSService" if wanted.namespace == scaling_names.ECS_NAMESPACE else "CustomResource"
+    name = f"{wanted.namespace}.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_{suffix}"
     return f"arn:aws:iam::{view.scope.account}:role/aws-service-role/{name}"
 
 
@@ -108,6 +111,9 @@ def deregister_scalable_target(call: operation.Call, view: views.View) -> operat
         remove_policy(draft, policy, call.now)
     for action in list(view.find(tables.SCHEDULED_ACTIONS, "by_target", target.key)):
         draft.remove(action)
+    resource = view.get(custom_resources.CustomResource, target.resource_id)
+    if resource is not None:
+        draft.remove(resource)
     draft.remove(target)
     return operation.Reply(plan=draft.plan())
 

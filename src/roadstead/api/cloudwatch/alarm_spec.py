@@ -34,7 +34,8 @@ BESIDE_NO_METRICS = (
 TREATMENTS = ("breaching", "notBreaching", "ignore", "missing")
 LOW_SAMPLES = ("evaluate", "ignore")
 _SCALING_POLICY = re.compile(
-    r"scalingPolicy:[^:]+:resource/ecs/service/[^/:]+/[^/:]+:policyName/[^:]+(:createdBy/[^:]+)?"
+    r"scalingPolicy:[^:]+:resource/(ecs/service/[^/:]+/[^/:]+|custom-resource/https?://.+)"
+    r":policyName/[^:]+(:createdBy/[^:]+)?"
 )
 
 
@@ -168,7 +169,8 @@ def _actions(given: Sequence[str] | None, scope: scopes.Scope) -> tuple[str, ...
         if parsed.service != "autoscaling" or _SCALING_POLICY.fullmatch(parsed.resource) is None:
             raise common.validation(
                 f"Roadstead can not run the alarm action {action} yet: only scaling policies of ECS services "
-                "(arn:aws:autoscaling:…:scalingPolicy:…:resource/ecs/service/…); see docs/operations.md."
+                "(arn:aws:autoscaling:…:scalingPolicy:…:resource/ecs/service/…), and of custom resources; see "
+                "docs/operations.md."
             )
         if parsed.region != scope.region:
             raise common.validation(f"Invalid region {parsed.region} specified. Only {scope.region} is supported.")

@@ -11,30 +11,33 @@ from collections.abc import Iterator
 import msgspec
 
 from roadstead.api.explain import reasons
-from roadstead.control import step_scaling_formula
-from roadstead.model import alarms, scaling, scaling_names, services, tables
+from roadstead.control import scaled_resources, step_scaling_formula
+from roadstead.model import alarms, scaling, scaling_names, tables
 from roadstead.state import view as views
 
 
 class Stand(msgspec.Struct, frozen=True, kw_only=True):
-    """How things stand with a service that is scaled."""
+    """How things stand with what a target scales."""
 
     target: scaling.ScalableTarget
-    service: services.Service
+    scaled: scaled_resources.Scaled | scaled_resources.Unscalable
     policies: tuple[scaling.ScalingPolicy, ...]
     now: float
 
     @property
     def deploying(self) -> bool:
-        return self.service.primary.rollout_state == "IN_PROGRESS"
+        return isinstance(self.scaled, scaled_resources.Scaled) and self.scaled.blocks_scale_in
 
     @property
     def desired(self) -> int:
-        return self.service.spec.desired_count
+        assert isinstance(self.scaled, scaled_resources.Scaled), "what can't be scaled is told first"
+        return self.scaled.desired
 
 
 def of_policy(view: views.View, stand: Stand, policy: scaling.ScalingPolicy) -> tuple[reasons.Reason, ...]:
     """Why a policy changes nothing now; and that a cooldown runs, also where nothing is asked for."""
+    if isinstance(stand.scaled, scaled_resources.Unscalable):
+        return (reasons.Reason(code="UNSCALABLE", text=f"no scaling: {stand.scaled.reason}"),)
     if policy.step_scaling is not None:
         found = tuple(_of_steps(view, stand, policy, policy.step_scaling))
     else:

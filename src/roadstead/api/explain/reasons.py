@@ -18,7 +18,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`headline` says it in one sentence; `reasons` say why, what happens next and what one can do."""
 
     kind: str
-    """`task` or `service`."""
+    """`task`, `service` or `target`."""
     id: str
     cluster: str
     state: str

@@ -6,8 +6,8 @@ import collections
 from collections.abc import Iterator
 
 from roadstead.api.explain import decisions, obstacles, reasons, service_scaling
-from roadstead.control import alarm_watch
-from roadstead.model import alarms, scaling, services, tables
+from roadstead.control import alarm_watch, scaled_resources
+from roadstead.model import alarms, scaling, scaling_names, services, tables
 from roadstead.state import view as views
 
 STOPS_LOOKED_AT_MAX = 500
@@ -119,20 +119,26 @@ def _deployment(view: views.View, service: services.Service) -> Iterator[reasons
 
 
 def _scaling(view: views.View, service: services.Service, now: float, since_seconds: float) -> Iterator[reasons.Reason]:
-    key = scaling.target_key("ecs", f"service/{service.key}", "ecs:service:DesiredCount")
-    target = view.get(scaling.ScalableTarget, key)
+    target = view.get(scaling.ScalableTarget, scaling_names.service_target_key(service.cluster, service.name))
     if target is None:
         yield reasons.Reason(
             code="NOT_SCALED", text="no scalable target is registered: its desired count is yours to set"
         )
         return
+    yield from scaling_of(view, target, now, since_seconds)
+
+
+def scaling_of(
+    view: views.View, target: scaling.ScalableTarget, now: float, since_seconds: float
+) -> Iterator[reasons.Reason]:
+    """A target's bounds, its policies and schedule, and the decisions on it, whatever it scales."""
     yield reasons.Reason(
         code="BOUNDS",
         text=f"scalable target: min {target.min_capacity}, max {target.max_capacity}{_suspended(target.suspended)}",
         counts={"min": target.min_capacity, "max": target.max_capacity},
     )
-    policies = tuple(view.find(tables.SCALING_POLICIES, "by_target", key))
-    stand = obstacles.Stand(target=target, service=service, policies=policies, now=now)
+    policies = tuple(view.find(tables.SCALING_POLICIES, "by_target", target.key))
+    stand = obstacles.Stand(target=target, scaled=scaled_resources.look(view, target), policies=policies, now=now)
     for policy in policies:
         yield _policy(view, stand, policy)
     yield from service_scaling.scheduled_actions(view, target, now)
