@@ -27,6 +27,17 @@ def test_the_agenda_keeps_order_and_jumps() -> None:
     assert (subject.now(), subject.next_at()) == (110.0, 115.0)
 
 
+def test_what_lies_ahead_is_free_up_to_the_next_entry_and_to_the_end_of_the_run() -> None:
+    subject = agenda.Agenda(100.0)
+    found: list[list[bool]] = []
+    for moment in (102.0, 108.0):
+        subject.at(moment, lambda: found.append([subject.is_free(at) for at in (103.0, 107.9, 108.0, 110.0, 111.0)]))
+    subject.at(106.0, found.clear).cancel()
+    subject.run_until(110.0)
+    assert found == [[True, True, False, False, False], [True, True, True, True, False]]
+    assert not subject.is_free(110.5), "who runs it next may do anything first"
+
+
 def test_chance_follows_from_seed_and_name() -> None:
     draws = [chance.Chance(5).fork("a").fraction() for _ in range(2)]
     assert draws[0] == draws[1] != chance.Chance(5).fork("b").fraction()

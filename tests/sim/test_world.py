@@ -193,3 +193,28 @@ def test_a_crowd_measures_what_hosts_measure(high_resolution: bool) -> None:
             found.append([[round(value, 6) for value in point.values.values()] for point in points])
     assert found[:3] == found[3:]
     assert found[0] == [[40.0, 18.0]] * 4, "10 requests a second in a quarter of a core; three samples of six tasks"
+
+
+@pytest.mark.parametrize("high_resolution", [False, True])
+def test_a_crowd_that_measures_ahead_changes_nothing(high_resolution: bool) -> None:
+    """Once in a run of hours, once in runs too short to measure anything ahead."""
+    worlds = []
+    for seconds in (5 * 3600.0, 5.0):
+        subject = make_world(3)
+        subject.add_crowd(2, cpu_units=4096, memory_mib=8192, start_seconds=37.0)
+        scaled_service(subject, high_resolution=high_resolution, maximum=16)
+        work = traffic.Work(cpu_seconds_per_request=0.01, requests_per_second_max=25.0, memory_mib=8.0)
+        hill = traffic.Spike(
+            beneath=traffic.Constant(rate=20.0), begin=subject.now + 3600.0, seconds=3600.0, factor=10.0
+        )
+        subject.put_load(load.ServiceLoad(service="web", requests=traffic.Noise(beneath=hill, part=0.1), work=work))
+        commits: list[int] = []
+        subject.plane.store.watch(lambda commit, commits=commits: commits.append(len(commit.entry.data)))  # type: ignore[misc]
+        for _ in range(int(5 * 3600 / seconds)):
+            subject.run_for(seconds)
+        worlds.append((subject, [count for count in commits if count]))
+    (ahead, some), (moment_by_moment, many) = worlds
+    assert ahead.transcript.text() == moment_by_moment.transcript.text()
+    assert list(ahead.plane.store.signals.dump()) == list(moment_by_moment.plane.store.signals.dump())
+    assert sum(some) == sum(many)
+    assert len(some) < len(many), "several samples in a commit"

@@ -1,9 +1,13 @@
-"""Watches one run: a row each step, and everything that the store announces about tasks, alarms and scaling."""
+"""Watches one run: a row each step, and everything that the store announces about tasks, alarms and scaling.
+
+Rows are made when something changes, all that were due before it at once: so the world needn't be woken for them.
+"""
 
 from __future__ import annotations
 
 import array
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -16,6 +20,10 @@ from roadstead.state import plan, store
 
 DIGITS = 3
 """Series are rounded: nobody sees more."""
+TIDY_SECONDS = 3600.0
+"""How long rows may wait to be made."""
+ROW_TABLES = (tables.SERVICES.name, tables.TASKS.name)
+"""What rows depend on."""
 COST_DIGITS = 6
 
 
@@ -87,7 +95,10 @@ class Recorder:
         self._candidate = candidate
         self._model = model
         self._world = world
-        self._end = demand.begin + demand.duration_seconds
+        self._row_at = demand.begin + subject.step
+        self._rows = round(demand.duration_seconds / subject.step)
+        """Rows that are still to come."""
+        self._desired = self._running = self._waiting = 0
         self._columns = _Columns()
         self._is_counting = False
         view = world.view()
@@ -103,7 +114,9 @@ class Recorder:
         self._alarms: tuple[results.Alarm, ...] = ()
         world.plane.store.watch(self._note)
         if candidate.uses_lab_metrics:
-            self._publish()
+            self._publishes_from = (world.now // scenario.SLOT_SECONDS + 1) * scenario.SLOT_SECONDS
+            world.plane.store.commit(plan.Plan(data=self._lab_metrics(world.now)), world.now)
+            world.also_publish(lambda at: self._lab_metrics(at) if at >= self._publishes_from else ())
 
     # ------------------------------------------------------------------------------------------ rows
 
@@ -121,33 +134,55 @@ class Recorder:
                 self._note_alarm(alarm)
         for target in view.find(tables.SCALABLE_TARGETS, "by_namespace", "ecs"):
             self._note_bounds(target)
-        self._world.agenda.at(self._world.now + self._subject.step, self._row)
+        self._look()
+        self._tidy()
 
-    def _row(self) -> None:
-        now = self._world.now
+    def _tidy(self) -> None:
+        """While nothing changes no rows are needed; but fine metrics can be read for three hours alone."""
+        self._add_rows()
+        self._world.agenda.after(TIDY_SECONDS, self._tidy)
+
+    def _look(self) -> None:
+        """What rows say of the service, until it changes."""
         view = self._world.view()
         service = view.get(services.Service, services.service_key(policies.CLUSTER, policies.SERVICE))
         assert service is not None
-        running = view.tally(tables.TASKS, "counts", "service", policies.CLUSTER, policies.SERVICE)[0]
+        self._desired = service.spec.desired_count
+        self._running = view.tally(tables.TASKS, "counts", "service", policies.CLUSTER, policies.SERVICE)[0]
+        if self._fleet is not None:
+            self._waiting = self._fleet.waiting(view)
+
+    def _add_rows(self) -> None:
+        """The rows up to now: a row at a moment is what was before anything happened then."""
+        step, count = self._subject.step, 0
+        if self._row_at <= self._world.now:
+            count = min(int((self._world.now - self._row_at) // step) + 1, self._rows)
+        if not count:
+            return
+        moments = [self._row_at + step * number for number in range(count)]
+        for now, value in zip(moments, self._values(moments), strict=True):
+            self._add_row(now, value)
+        self._row_at += step * count
+        self._rows -= count
+
+    def _add_row(self, now: float, value: float) -> None:
         demand = self._demand.rate_before(now)
-        state = self._model.state(demand, running)
+        state = self._model.state(demand, self._running)
         columns = self._columns
         columns.demand.append(demand)
-        columns.metric.append(self._newest_value(now))
+        columns.metric.append(value)
         columns.utilization.append(round(min(state.utilization, results.UTILIZATION_MAX) * 100.0, DIGITS))
         columns.latency.append(round(min(state.latency_p99_seconds, results.LATENCY_MAX_SECONDS), DIGITS))
         columns.dropped.append(round(state.dropped * 100.0, DIGITS))
-        columns.desired.append(service.spec.desired_count)
-        columns.running.append(running)
+        columns.desired.append(self._desired)
+        columns.running.append(self._running)
         columns.out.append(self._is_out(state))
         self._arrived += demand
         self._dropped += demand * state.dropped
         if self._fleet is not None:
             self._fleet_columns.wanted.append(self._fleet.desired)
             self._fleet_columns.running.append(self._fleet.running)
-            self._fleet_columns.waiting.append(self._fleet.waiting(view))
-        if now + self._subject.step <= self._end:
-            self._world.agenda.at(now + self._subject.step, self._row)
+            self._fleet_columns.waiting.append(self._waiting)
 
     def _is_out(self, state: service_model.State) -> bool:
         wanted = self._subject.objective
@@ -158,37 +193,34 @@ class Recorder:
             or (dropped is not None and state.dropped * 100.0 > dropped)
         )
 
-    def _newest_value(self, now: float) -> float:
-        """The followed metric in the newest period that is over; NaN without data."""
+    def _values(self, moments: Sequence[float]) -> list[float]:
+        """For each moment the followed metric in the newest period that is over then; NaN without data."""
         followed = self._followed
-        end = now // followed.period_seconds * followed.period_seconds
+        period = followed.period_seconds
+        ends = [now // period * period for now in moments]
         points = self._world.plane.store.signals.statistics(
-            followed.metric,
-            None,
-            end - followed.period_seconds,
-            end,
-            followed.period_seconds,
-            (followed.statistic,),
-            now,
+            followed.metric, None, ends[0] - period, ends[-1], period, (followed.statistic,), moments[0]
         )
-        return round(points[-1].values[followed.statistic], DIGITS) if points else math.nan
+        found = {point.timestamp: round(point.values[followed.statistic], DIGITS) for point in points}
+        return [found.get(end - period, math.nan) for end in ends]
 
-    def _publish(self) -> None:
+    def _lab_metrics(self, at: float) -> tuple[metrics.Datum, ...]:
         """The lab's own metrics, in the middle of each slot: what a load balancer would count."""
-        world = self._world
-        now = world.now
         slot = scenario.SLOT_SECONDS
-        running = world.view().tally(tables.TASKS, "counts", "service", policies.CLUSTER, policies.SERVICE)[0]
-        count = self._demand.rate_before(now + slot) * slot
-        data = [metrics.Datum(metric=ALL_REQUESTS, timestamp=now, values=(count,), unit="Count")]
-        if running:
-            data.append(metrics.Datum(metric=PER_TARGET, timestamp=now, values=(count / running,), unit="Count"))
-        world.plane.store.commit(plan.Plan(data=tuple(data)), now)
-        world.agenda.at((now // slot + 1) * slot + slot / 2, self._publish)
+        running = self._world.view().tally(tables.TASKS, "counts", "service", policies.CLUSTER, policies.SERVICE)[0]
+        count = self._demand.rate_before(at + slot) * slot
+        every = metrics.Datum(metric=ALL_REQUESTS, timestamp=at, values=(count,), unit="Count")
+        if not running:
+            return (every,)
+        return every, metrics.Datum(metric=PER_TARGET, timestamp=at, values=(count / running,), unit="Count")
 
     # ------------------------------------------------------------------------------------------ what is announced
 
     def _note(self, commit: store.Commit) -> None:
+        if self._is_counting and commit.changes:
+            self._add_rows()
+            if any(change.table in ROW_TABLES for change in commit.changes):
+                self._look()
         for change in commit.changes:
             after = change.after
             match after:
@@ -271,6 +303,7 @@ class Recorder:
 
     def run(self) -> results.Run:
         """Everything that was seen."""
+        self._add_rows()
         self._integrate()
         subject, columns = self._subject, self._columns
         steps = len(columns.demand)

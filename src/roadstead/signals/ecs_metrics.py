@@ -164,7 +164,13 @@ def cluster_utilization(
         (CPU, sum(usage.cpu_units for usage in fresh), sum(each.cpu_units for each in registered)),
         (MEMORY, sum(usage.memory_mib for usage in fresh), sum(each.memory_mib for each in registered)),
     )
-    return [(name, used * 100.0 / capacity) for name, used, capacity in shares if capacity > 0.0]
+    found = [(name, percent_of(used, capacity)) for name, used, capacity in shares]
+    return [(name, percent) for name, percent in found if percent is not None]
+
+
+def percent_of(used: float, capacity: float) -> float | None:
+    """What part of a cluster's capacity is used; None where it has none."""
+    return used * 100.0 / capacity if capacity > 0.0 else None
 
 
 @functools.lru_cache(maxsize=METRICS_KEPT_MAX)

@@ -31,6 +31,7 @@ class Agenda:
         self._now = now
         self._heap: list[tuple[float, int, Entry]] = []
         self._count = 0
+        self._runs_until = float("-inf")
         self.happened = 0
         """Entries so far, for benches."""
 
@@ -56,6 +57,13 @@ class Agenda:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
+    def is_free(self, moment: float) -> bool:
+        """Whether nothing else can happen up to and including a moment that lies ahead: what would be done then may be
+        done now, and nobody sees the difference.
+        """
+        at = self.next_at()
+        return moment <= self._runs_until and (at is None or moment < at)
+
     def step(self) -> bool:
         """Jump to the next entry and let it happen; False where there is none."""
         while self._heap:
@@ -72,9 +80,11 @@ class Agenda:
 
     def run_until(self, moment: float) -> None:
         """Let everything up to and including a moment happen; then it is that moment."""
+        self._runs_until = moment
         while True:
             at = self.next_at()
             if at is None or at > moment:
                 break
             self.step()
+        self._runs_until = float("-inf")
         self._now = max(self._now, moment)

@@ -5,7 +5,8 @@ store, every controller, placement, `control.observation` (through which it repo
 at one moment together) and `signals.ecs_metrics` (through which it reports use). Each 20 s every service is measured
 as its agents would have measured it together: tasks that share traffic evenly burn the same, so one task's value
 stands for all, with their number as the count. What is kept for each 20 s is published at once; what is kept for each
-minute, once a minute with all its samples: the same data points. An idle crowd costs nothing but its metrics.
+minute, once a minute with all its samples: the same data points. The samples of a stretch of time in which nothing else
+happens are taken together, ahead of their time: nobody looks before them. An idle crowd costs nothing but its metrics.
 """
 
 from __future__ import annotations
@@ -29,10 +30,22 @@ PHASE_SECONDS = 10.0
 """When within its 20 s a sample is told: agents are spread evenly, this is their mean."""
 STOPPED_BY_SIGNAL = 143
 MINUTE_SECONDS = 60.0
+STRETCH_SAMPLES_MAX = 180
+"""Samples that are taken together at most: an hour's. Data may lie two hours ahead."""
 
 What = Literal["RUNNING", "STOPPED"]
 Seconds = float | Callable[[], float]
 """A span that is always the same, or one drawn anew each time."""
+Source = Callable[[float], Sequence[metrics.Datum]]
+"""What else is measured at the moment of a sample. It may depend on records, which are the same for a whole stretch."""
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment's running tasks: what each reserves, how many they are, what part of their memory they use."""
+
+    reserved: ecs_metrics.Reservation
+    tasks: int
+    memory_percent: float | None
 
 
 class _Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +53,7 @@ class _Running(msgspec.Struct, frozen=True, kw_only=True):
 
     wanted: load.ServiceLoad
     tasks: int
-    parts: tuple[tuple[ecs_metrics.Reservation, int], ...]
-    """What the tasks of each deployment reserve, and how many of them run."""
+    parts: tuple[_Part, ...]
     cpu: metrics.Metric
     memory: metrics.Metric
     high_resolution: tuple[metrics.Metric, ...]
@@ -80,6 +92,9 @@ class Crowd:
         self._capacity: ecs_metrics.InstanceCapacity | None = None
         self._samples: dict[metrics.Metric, dict[float, int]] = {}
         """Values that wait to be published, each with how often it was measured."""
+        self._sources: list[Source] = []
+        self._published: set[metrics.Metric] = set()
+        """Those of which there are data points."""
         self._running: list[_Running] | None = None
         """None where it is to be looked up anew."""
 
@@ -108,6 +123,10 @@ class Crowd:
         """Have a service's tasks burn what its traffic asks of them; in place of what it had."""
         self._loads[wanted.service] = wanted
         self._running = None
+
+    def also_publish(self, source: Source) -> None:
+        """Have more data published with each sample."""
+        self._sources.append(source)
 
     # ------------------------------------------------------------------------------------------ starts and stops
 
@@ -163,39 +182,57 @@ class Crowd:
     # ------------------------------------------------------------------------------------------ use
 
     def _measure(self) -> None:
-        """One sample of everything that runs."""
-        now = self._agenda.now()
+        """Samples of everything that runs: one, and those of the quiet time that follows."""
         kept = self._store()
-        view = kept.view()
+        now = moment = self._agenda.now()
         if self._running is None:
-            self._running = list(self._look(view))
+            self._running = list(self._look(kept.view()))
+        data: list[metrics.Datum] = []
+        for _ in range(STRETCH_SAMPLES_MAX):
+            known = len(self._published)
+            data += self._sample(moment, self._running)
+            moment += load.INTERVAL_SECONDS
+            if len(self._published) > known or not self._agenda.is_free(moment):
+                break  # a metric's first data point may wake somebody
+        if data:
+            kept.commit(plan.Plan(data=tuple(data)), now)
+        self._agenda.at(moment, self._measure)
+
+    def _sample(self, at: float, running: Sequence[_Running]) -> list[metrics.Datum]:
+        """One sample of everything that runs, and the data that are due with it."""
         data: list[metrics.Datum] = []
         cpu_units = memory_mib = 0.0
-        for one in self._running:
+        for one in running:
             work = one.wanted.work
-            cores = work.cpu_cores(traffic.rate(one.wanted.requests, now), one.tasks)
-            for reserved, tasks_here in one.parts:
+            cores = work.cpu_cores(traffic.rate(one.wanted.requests, at), one.tasks)
+            for part in one.parts:
                 units = cores * UNITS_PER_CORE
-                if reserved.is_cpu_capped:
-                    units = min(units, reserved.cpu_units)
+                if part.reserved.is_cpu_capped:
+                    units = min(units, part.reserved.cpu_units)
                 usage = ecs_metrics.TaskUsage(
                     cpu_percent_of_host=units * 100.0 / self._cpu_units, memory_mib=work.memory_mib
                 )
-                self._note(one.cpu, ecs_metrics.cpu_utilization(usage, self._cpu_units, reserved), tasks_here)
-                self._note(one.memory, ecs_metrics.memory_utilization(usage, reserved), tasks_here)
-                cpu_units, memory_mib = cpu_units + units * tasks_here, memory_mib + usage.memory_mib * tasks_here
+                percent = ecs_metrics.cpu_utilization(usage, self._cpu_units, part.reserved)
+                self._note(one.cpu, percent, part.tasks)
+                self._note(one.memory, part.memory_percent, part.tasks)
+                cpu_units, memory_mib = cpu_units + units * part.tasks, memory_mib + work.memory_mib * part.tasks
             for subject in one.high_resolution:
-                data += self._taken(subject, now, True)
-        if self._running:
-            all_of_it = ecs_metrics.InstanceUsage(at=now, cpu_units=cpu_units, memory_mib=memory_mib, tasks=1)
-            for name, percent in ecs_metrics.cluster_utilization((all_of_it,), (self._registered(view),), now):
-                self._note(ecs_metrics.metric(name, self._cluster), percent, 1)
-        if (now + load.INTERVAL_SECONDS) // MINUTE_SECONDS > now // MINUTE_SECONDS:
+                data += self._taken(subject, at, True)
+        if running:
+            registered = self._registered()
+            for name, used, capacity in (
+                (ecs_metrics.CPU, cpu_units, registered.cpu_units),
+                (ecs_metrics.MEMORY, memory_mib, registered.memory_mib),
+            ):
+                self._note(ecs_metrics.metric(name, self._cluster), ecs_metrics.percent_of(used, capacity), 1)
+        if (at + load.INTERVAL_SECONDS) // MINUTE_SECONDS > at // MINUTE_SECONDS:
             for subject in list(self._samples):
-                data += self._taken(subject, now, False)
-        if data:
-            kept.commit(plan.Plan(data=tuple(data)), now)
-        self._agenda.at(now + load.INTERVAL_SECONDS, self._measure)
+                data += self._taken(subject, at, False)
+        for source in self._sources:
+            more = source(at)
+            data += more
+            self._published.update(datum.metric for datum in more)
+        return data
 
     def _look(self, view: views.View) -> Iterator[_Running]:
         """The services under load that have tasks running."""
@@ -205,12 +242,14 @@ class Crowd:
             count = view.tally(tables.TASKS, "counts", "service", self._cluster, name)[0]
             if service is None or not count:
                 continue
-            parts: list[tuple[ecs_metrics.Reservation, int]] = []
+            parts: list[_Part] = []
+            idle = ecs_metrics.TaskUsage(cpu_percent_of_host=0.0, memory_mib=wanted.work.memory_mib)
             for deployment in service.deployments:
                 here = view.tally(tables.TASKS, "counts", "deployment", self._cluster, name, deployment.deployment_id)
                 reserved = self._reservation(view, deployment.task_definition, name) if here[0] else None
                 if reserved is not None:
-                    parts.append((reserved, here[0]))
+                    percent = ecs_metrics.memory_utilization(idle, reserved)
+                    parts.append(_Part(reserved=reserved, tasks=here[0], memory_percent=percent))
             if parts:
                 high = sorted(telemetry.high_resolution_of(service))
                 yield _Running(
@@ -231,6 +270,7 @@ class Crowd:
     def _taken(self, subject: metrics.Metric, now: float, is_high_resolution: bool) -> list[metrics.Datum]:
         """All that waits of a metric, to be published."""
         counted = self._samples.pop(subject, None)
+        self._published.add(subject)
         return ecs_metrics.data_of(subject, counted, now, is_high_resolution) if counted else []
 
     def _reservation(self, view: views.View, definition: str, service: str) -> ecs_metrics.Reservation | None:
@@ -244,9 +284,9 @@ class Crowd:
                 self._reserved[definition] = found
         return found
 
-    def _registered(self, view: views.View) -> ecs_metrics.InstanceCapacity:
+    def _registered(self) -> ecs_metrics.InstanceCapacity:
         if self._capacity is None:
-            _, cpu_units, memory_mib = view.tally(tables.CONTAINER_INSTANCES, "capacity", self._cluster)
+            _, cpu_units, memory_mib = self._store().view().tally(tables.CONTAINER_INSTANCES, "capacity", self._cluster)
             self._capacity = ecs_metrics.InstanceCapacity(cpu_units=cpu_units, memory_mib=memory_mib)
         return self._capacity
 

@@ -232,6 +232,11 @@ class World:
         """A user's endpoint at that URL, to be registered as a scalable target; it takes so long to change."""
         return self.endpoints.add(url, capacity, change_seconds)
 
+    def also_publish(self, source: crowd.Source) -> None:
+        """Have the crowd publish more data with each of its samples."""
+        (only,) = self._crowds
+        only.also_publish(source)
+
     def put_load(self, wanted: load.ServiceLoad) -> None:
         """Have a service's tasks burn what its traffic asks of them, from now on; in place of what it had."""
         if self._crowds:
