@@ -41,6 +41,7 @@ def page(result: results.Result) -> bytes:
         "answer": html.escape(summary.answer(result).replace(f"{result.currency} ", f"{result.currency}\u00a0")),
         "objective": html.escape(result.objective),
         "table": _table(result),
+        "fleet": _asset("report-fleet.html") if result.instance_hour is not None else "",
         "assumptions": "\n".join(
             f"<li>{html.escape(line)}</li>"
             for line in (*result.assumptions, *(f"{one.name}: {note}." for one in result.runs for note in one.notes))
@@ -141,9 +142,6 @@ def _run(result: results.Result, one: results.Run, width: int, texts: dict[str, 
     def since(at: float) -> int:
         return round(at - result.begin)
 
-    def text(given: str) -> int:
-        return texts.setdefault(given, len(texts))
-
     first = one.alarms[0] if one.alarms else None
     return {
         "name": one.name,
@@ -168,13 +166,41 @@ def _run(result: results.Result, one: results.Run, width: int, texts: dict[str, 
             [since(change.at), places[change.alarm], change.state] for change in one.alarm_changes[-ALARM_CHANGES_MAX:]
         ],
         "bounds": [[since(each.at), each.min, each.max] for each in one.bounds],
-        "activities": [
-            [since(each.at), each.from_count, each.to_count, text(each.cause), each.formula, text(each.status)]
-            for each in one.activities[-ACTIVITIES_MAX:]
-            if each.is_change
-        ],
+        "activities": _activities(result, one.activities, texts),
+        "fleet": _fleet(result, one.fleet, width, texts),
         "cli": apply.aws_cli(one),
         "terraform": apply.terraform(one),
+    }
+
+
+def _activities(result: results.Result, given: Sequence[results.Activity], texts: dict[str, int]) -> list[Any]:
+    def text(told: str) -> int:
+        return texts.setdefault(told, len(texts))
+
+    return [
+        [
+            round(each.at - result.begin),
+            each.from_count,
+            each.to_count,
+            text(each.cause),
+            each.formula,
+            text(each.status),
+        ]
+        for each in given[-ACTIVITIES_MAX:]
+        if each.is_change
+    ]
+
+
+def _fleet(
+    result: results.Result, fleet: results.Fleet | None, width: int, texts: dict[str, int]
+) -> dict[str, Any] | None:
+    if fleet is None:
+        return None
+    return {
+        "wanted": _series(fleet.series.wanted, width),
+        "running": _series(fleet.series.running, width),
+        "waiting": _series(fleet.series.waiting, width),
+        "activities": _activities(result, fleet.activities, texts),
     }
 
 

@@ -34,6 +34,24 @@
     return lines;
   }
 
+  function activitiesOf(list) {
+    return list
+      .map(([at, from, to, cause, formula, status]) => ({
+        at: data.begin + at, from: from, to: to, cause: data.texts[cause], formula: formula, status: data.texts[status],
+      }))
+      .filter((one) => one.from !== null && one.to !== null && one.from !== one.to);
+  }
+
+  function fleetOf(fleet) {
+    if (fleet === null) return null;
+    return {
+      wanted: scaled(fleet.wanted),
+      running: scaled(fleet.running),
+      waiting: scaled(fleet.waiting),
+      activities: activitiesOf(fleet.activities),
+    };
+  }
+
   function viewOf(run) {
     const running = scaled(run.running);
     return {
@@ -50,14 +68,13 @@
       end: data.end,
       unit: run.unit,
       metricName: run.metric.name,
-      activities: run.activities
-        .map(([at, from, to, cause, formula, status]) => ({
-          at: data.begin + at, from: from, to: to, cause: data.texts[cause], formula: formula, status: data.texts[status],
-        }))
-        .filter((one) => one.from !== null && one.to !== null && one.from !== one.to),
+      activities: activitiesOf(run.activities),
+      fleet: fleetOf(run.fleet),
     };
   }
 
+  const names = ["demand", "metric", "tasks", ...(data.runs[0].fleet ? ["instances"] : [])];
+  const graphs = names.map((name) => document.getElementById(name));
   const rows = [...document.querySelectorAll("#policies tbody tr")];
   const body = document.querySelector("#activities tbody");
   const more = document.getElementById("more");
@@ -92,7 +109,7 @@
     document.querySelectorAll("[data-run]").forEach((one) => (one.textContent = run.name));
     view = viewOf(run);
     if (chart) chart.show(view);
-    else chart = ScalingChart.make(["demand", "metric", "tasks"].map((id) => document.getElementById(id)), view);
+    else chart = ScalingChart.make(graphs, view);
     body.replaceChildren();
     listed = 0;
     list();

@@ -1,10 +1,12 @@
-/* Graphs of scaling: demand against capacity, a metric with its alarms, tasks with scaling activities.
+/* Graphs of scaling: demand against capacity, a metric with its alarms, tasks with scaling activities, instances.
  *
- * No framework; needs uPlot. `ScalingChart.make(elements, view)` draws into three elements and gives back an object with
- * `show(view)` (other data, same place) and `destroy()`. All graphs share cursor and zoom. A view is
+ * No framework; needs uPlot. `ScalingChart.make(elements, view)` draws into three elements, or four where a view has a
+ * fleet, and gives back an object with `show(view)` (other data, same place) and `destroy()`. All graphs share cursor and
+ * zoom. A view is
  *   {x: [seconds], demand: [], capacity: [], metric: [], desired: [], running: [],
  *    out: [[from, to]], bands: [[from, to, "more"|"less"]], lines: [{at, label, kind}],
- *    bounds: [[at, min, max]], end, unit, metricName, activities: [{at, from, to, cause, formula, status}]}
+ *    bounds: [[at, min, max]], end, unit, metricName, activities: [{at, from, to, cause, formula, status}],
+ *    fleet: {wanted: [], running: [], waiting: [], activities: [as above]} or null}
  * Colours are the page's custom properties (--chart-…), read anew when the colour scheme changes.
  */
 (function (root) {
@@ -138,9 +140,9 @@
     });
   }
 
-  function drawActivities(u, view) {
+  function drawActivities(u, activities) {
     const ratio = devicePixelRatio || 1;
-    const inView = view.activities.filter((one) => one.at >= u.scales.x.min && one.at <= u.scales.x.max);
+    const inView = activities.filter((one) => one.at >= u.scales.x.min && one.at <= u.scales.x.max);
     clip(u, (c, box) => {
       for (const one of inView) {
         const x = xOf(u, one.at);
@@ -168,8 +170,8 @@
     });
   }
 
-  /* The activity nearest to the cursor, told beside it. */
-  function addTip(u, state) {
+  /* The activity nearest to the cursor, told beside it; `what` gives the list and says what they change. */
+  function addTip(u, what) {
     const tip = document.createElement("div");
     tip.className = "chart-tip";
     tip.hidden = true;
@@ -184,7 +186,7 @@
         if (name) part.className = name;
         tip.appendChild(part);
       };
-      add("strong", one.from + " → " + one.to + " tasks");
+      add("strong", one.from + " → " + one.to + " " + what.noun);
       add("span", " · " + moment(one.at) + " UTC · " + one.status);
       add("div", one.cause);
       if (one.formula) add("div", one.formula, "formula");
@@ -195,7 +197,7 @@
     };
     u.over.addEventListener("mousemove", (event) => {
       const x = event.clientX - u.over.getBoundingClientRect().left;
-      u.tip(nearest(u, state.view.activities, x));
+      u.tip(nearest(u, what.list(), x));
     });
     u.over.addEventListener("mouseleave", () => u.tip(null));
   }
@@ -220,11 +222,11 @@
   }
 
   /* ← and → go from activity to activity, Escape leaves. */
-  function addKeys(element, u, state) {
+  function addKeys(element, u, what) {
     element.tabIndex = 0;
     let place = -1;
     element.addEventListener("keydown", (event) => {
-      const list = state.view.activities;
+      const list = what.list();
       if (event.key === "Escape") {
         u.tip(null);
       } else if ((event.key === "ArrowRight" || event.key === "ArrowLeft") && list.length) {
@@ -264,7 +266,7 @@
     };
     options.axes[1].values = (u, splits) => splits.map((value) => grouped(value) + state.view.unit);
     options.hooks.drawClear = [(u) => drawBands(u, state.view)];
-    options.hooks.draw = [(u) => drawLines(u, state.view.lines), (u) => drawActivities(u, state.view)];
+    options.hooks.draw = [(u) => drawLines(u, state.view.lines), (u) => drawActivities(u, state.view.activities)];
     return { graph: new uPlot(options, [], element), data: (view) => [view.x, view.metric] };
   }
 
@@ -277,8 +279,23 @@
     ];
     options.scales.y = { range: (u, low, high) => [0, (high || 1) * 1.12] };
     options.axes[1].values = (u, splits) => splits.map((value) => (Number.isInteger(value) ? grouped(value) : ""));
-    options.hooks.draw = [(u) => drawBounds(u, state.view), (u) => drawActivities(u, state.view)];
+    options.hooks.draw = [(u) => drawBounds(u, state.view), (u) => drawActivities(u, state.view.activities)];
     return { graph: new uPlot(options, [], element), data: (view) => [view.x, view.running, view.desired] };
+  }
+
+  function instancesGraph(element, state, shared) {
+    const options = baseOptions(element, 200, shared);
+    options.series = [
+      xSeries,
+      { label: "instances", stroke: () => color("good"), fill: () => color("good-fill"), width: 1, paths: stepped(), value: valued(() => ""), points: { show: false } },
+      { label: "wanted", stroke: () => color("scale-out"), width: 1.8, paths: stepped(), value: valued(() => ""), points: { show: false } },
+      { label: "tasks waiting for room", stroke: () => color("bad"), width: 1.5, paths: stepped(), value: valued(() => ""), points: { show: false } },
+    ];
+    options.scales.y = { range: (u, low, high) => [0, (high || 1) * 1.12] };
+    options.axes[1].values = (u, splits) => splits.map((value) => (Number.isInteger(value) ? grouped(value) : ""));
+    options.hooks.draw = [(u) => drawActivities(u, state.view.fleet.activities)];
+    const data = (view) => [view.x, view.fleet.running, view.fleet.wanted, view.fleet.waiting];
+    return { graph: new uPlot(options, [], element), data: data, isOfFleet: true };
   }
 
   let made = 0;
@@ -298,12 +315,15 @@
         isFollowing = false;
       },
     };
-    const kinds = [demandGraph, metricGraph, tasksGraph];
+    const kinds = [demandGraph, metricGraph, tasksGraph, instancesGraph];
     elements.forEach((element, place) => {
       const one = kinds[place](element, state, shared);
       graphs.push(one);
-      addTip(one.graph, state);
-      addKeys(element, one.graph, state);
+      const what = one.isOfFleet
+        ? { noun: "instances", list: () => state.view.fleet.activities }
+        : { noun: "tasks", list: () => state.view.activities };
+      addTip(one.graph, what);
+      addKeys(element, one.graph, what);
     });
     function show(next) {
       state.view = next;
