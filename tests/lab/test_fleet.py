@@ -7,7 +7,7 @@ import re
 import pytest
 from lab_scenarios import OBJECTIVE, SERVICE, TAIL, made
 
-from roadstead.lab import policies, problems, results, run, scenario, summary
+from roadstead.lab import policies, problems, report, results, run, scenario, summary
 
 HILL = "- constant: {rate: 60}\n- flash_crowd: {at: 30m, peak: 840, rise: 40m, hold: 1h, half_life: 20m}"
 FLEET = "fleet: {cpu_units: 4096, memory_mib: 8192, max: 12}\n"
@@ -81,16 +81,35 @@ def test_both_prices_add_up() -> None:
     result = run.run(hilly(prices="prices: {instance_hour: 0.2, task_hour: 0.01}\n", duration="1h"), [], fixed=[8])
     fleet = fleet_of(result)
     assert (fleet.instance_cost, fleet.task_cost, result.runs[0].totals.cost) == (0.4, 0.08, 0.48)
-    assert summary.headers(result)[-4:] == ("Instance hours", "Waiting", "Peak instances", "Instance cost")
-    assert summary.rows(result)[0].cells[-4:] == ("2", "0 min", "2", "$ 0.40")
+    assert summary.headers(result) == (*summary.HEADERS, "Waiting", "Instances", "Instance hours", "Instance cost")
+    assert summary.rows(result)[0].cells[2:] == (
+        *("8", "17 min", "567 %", "0", "0", "8"),
+        *("0 min", "2", "2", "$ 0.40"),
+    )
 
 
 def test_columns_of_a_fleet_only_where_there_is_one(hill: results.Result) -> None:
-    assert summary.headers(hill)[-1] == "Peak instances"
-    assert "| Instance hours | Waiting | Peak instances |" in summary.markdown(hill)
+    assert "| Policy | Cost | Instance hours | Out of objective |" in summary.markdown(hill)
+    assert "| Waiting | Instances |" in summary.markdown(hill)
+    assert [row.cells[2] for row in summary.rows(hill)] == [
+        f"{fleet_of(hill, one).instance_hours:.0f}" for one in (0, 1)
+    ]
     plain = run.run(made("- constant: {rate: 10}", "duration: 1h\n"), [], fixed=[1])
     assert summary.headers(plain) == summary.HEADERS and plain.runs[0].fleet is None
     assert {len(row.cells) for row in summary.rows(plain)} == {len(summary.HEADERS)}
+
+
+def test_the_report_shows_instances_where_there_are_any(hill: results.Result) -> None:
+    page = report.page(hill).decode()
+    assert page.index("Metric, alarms, tasks") < page.index('id="instances"') < page.index("Scaling activities</h2>")
+    told = report.data(hill)["runs"][0]["fleet"]
+    fleet = fleet_of(hill)
+    for name in ("wanted", "running", "waiting"):
+        assert told[name]["values"] == list(getattr(fleet.series, name)), name
+    assert [one[1:3] for one in told["activities"]] == [[one.from_count, one.to_count] for one in fleet.activities]
+    plain = run.run(made("- constant: {rate: 10}", "duration: 1h\n"), [], fixed=[1])
+    assert 'id="instances"' not in report.page(plain).decode()
+    assert report.data(plain)["runs"][0]["fleet"] is None
 
 
 def test_the_fleets_limit_holds_and_tasks_wait_behind_it() -> None:

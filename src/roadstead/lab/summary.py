@@ -9,9 +9,11 @@ import msgspec
 from roadstead.lab import results, spans
 
 HEADERS = ("Policy", "Cost", "Task hours", "Out of objective", "Spare", "Activities", "Flaps", "Peak")
-FLEET_HEADERS = ("Instance hours", "Waiting", "Peak instances")
-"""Behind `HEADERS` where the scenario has a fleet."""
-SPLIT_HEADER = "Instance cost"
+INSTANCE_HOURS = "Instance hours"
+"""With a fleet in place of task hours, which then cost nothing; beside them where they do."""
+FLEET_HEADERS = ("Waiting", "Instances")
+"""Behind the others with a fleet: minutes in which a task found no room, and the most instances at once."""
+SPLIT_HEADERS = (INSTANCE_HOURS, "Instance cost")
 """Behind those where tasks cost something, too."""
 SPARK = "▁▂▃▄▅▆▇█"
 SPARK_COLUMNS = 60
@@ -36,38 +38,41 @@ def minutes(amount: float) -> str:
 
 
 def headers(result: results.Result) -> tuple[str, ...]:
-    """The table's: what a fleet adds stands at the end."""
+    """The table's; out of objective is always the fourth."""
     if result.instance_hour is None:
         return HEADERS
-    return (*HEADERS, *FLEET_HEADERS, *((SPLIT_HEADER,) if result.task_hour else ()))
+    if result.task_hour:
+        return (*HEADERS, *FLEET_HEADERS, *SPLIT_HEADERS)
+    return (*HEADERS[:2], INSTANCE_HOURS, *HEADERS[3:], *FLEET_HEADERS)
 
 
 def rows(result: results.Result) -> tuple[Row, ...]:
     """One for each run, in their order."""
-    made = []
-    for one in result.runs:
-        totals = one.totals
-        cells = (
-            one.name,
-            money(result, totals.cost),
-            f"{totals.task_hours:,.0f}",
-            minutes(totals.minutes_out),
-            f"{totals.spare_percent:,.0f} %",
-            f"{totals.activities:,}",
-            f"{totals.flaps:,}",
-            f"{totals.peak:,}",
-            *_fleet_cells(result, one),
-        )
-        made.append(Row(cells=cells, is_best=one.name == result.best, is_within=one.is_within))
-    return tuple(made)
+    return tuple(
+        Row(cells=_cells(result, one), is_best=one.name == result.best, is_within=one.is_within) for one in result.runs
+    )
 
 
-def _fleet_cells(result: results.Result, one: results.Run) -> tuple[str, ...]:
-    fleet = one.fleet
-    if fleet is None:
-        return ()
-    cells = (f"{fleet.instance_hours:,.0f}", minutes(fleet.minutes_waiting), f"{fleet.peak:,}")
-    return (*cells, money(result, fleet.instance_cost)) if result.task_hour else cells
+def _cells(result: results.Result, one: results.Run) -> tuple[str, ...]:
+    totals, fleet = one.totals, one.fleet
+    cells = [
+        one.name,
+        money(result, totals.cost),
+        f"{totals.task_hours:,.0f}",
+        minutes(totals.minutes_out),
+        f"{totals.spare_percent:,.0f} %",
+        f"{totals.activities:,}",
+        f"{totals.flaps:,}",
+        f"{totals.peak:,}",
+    ]
+    if fleet is not None:
+        hours = f"{fleet.instance_hours:,.0f}"
+        cells += [minutes(fleet.minutes_waiting), f"{fleet.peak:,}"]
+        if result.task_hour:
+            cells += [hours, money(result, fleet.instance_cost)]
+        else:
+            cells[2] = hours
+    return tuple(cells)
 
 
 def mark(result: results.Result) -> str:
