@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from roadstead.api.application_autoscaling import alarm_pair, operations
+from roadstead.api.application_autoscaling import operations
+from roadstead.control import scaling_alarm_pair
 from roadstead.model import alarms, scaling, services
 
 INVALID = "ValidationException"
@@ -100,7 +101,7 @@ def test_a_policy_makes_its_pair_of_alarms(registered: Any) -> None:
 @pytest.mark.parametrize(("target", "low"), [(70, 63), (80, 72), (50, 45), (7, 6.3), (0.7, 0.63), (1e-3, 9e-4)])
 @pytest.mark.rule("1.3.2#pair")
 def test_the_low_threshold_is_nine_tenths_without_dust(target: float, low: float) -> None:
-    assert alarm_pair.low_threshold(float(target)) == low
+    assert scaling_alarm_pair.low_threshold(float(target)) == low
 
 
 @pytest.mark.rule("1.3.1#disable scale in")

@@ -11,7 +11,7 @@ import pytest
 from roadstead.api import operation, registry
 from roadstead.base import errors, scope
 from roadstead.control import alarms as alarm_control
-from roadstead.control import controller, scheduled_scaling, service_scaling
+from roadstead.control import composite_alarms, controller, scaling_alarms, scheduled_scaling, service_scaling
 from roadstead.engine import stepper
 from roadstead.model import invariants, record, scaling, scaling_names, services, tables, tasks
 from roadstead.signals import metrics
@@ -34,7 +34,13 @@ PREFIXES = {
     "application-autoscaling": ("AnyScaleFrontendService", "1.1"),
     "cloudwatch": ("GraniteServiceVersion20100801", "1.0"),
 }
-CONTROLLERS = (alarm_control.CONTROLLER, service_scaling.CONTROLLER, scheduled_scaling.CONTROLLER)
+CONTROLLERS = (
+    alarm_control.CONTROLLER,
+    composite_alarms.CONTROLLER,
+    scaling_alarms.CONTROLLER,
+    service_scaling.CONTROLLER,
+    scheduled_scaling.CONTROLLER,
+)
 
 
 class World:
@@ -96,6 +102,7 @@ class World:
             *view.find(tables.SCALING_POLICIES, "by_namespace", "ecs"),
             *view.find(tables.SCALING_ACTIVITIES, "newest_first", "ecs"),
             *view.find(tables.ALARMS, "listing", "all"),
+            *view.find(tables.COMPOSITE_ALARMS, "listing", "all"),
             *view.find(tables.SCHEDULED_ACTIONS, "by_namespace", "ecs"),
         ):
             draft.put(one)

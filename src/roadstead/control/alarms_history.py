@@ -25,8 +25,8 @@ ITEMS_MAX = 2_000
 _LONG_MEMBERS = ("alarmDescription", "dimensions", "metrics", "alarmRule")
 """What is left out of a configuration that does not fit otherwise."""
 
-# Items of one moment in the order in which they came about.
-_CONFIGURATION, _STATE, _ACTION = 0, 1, 2
+# Items of one moment in the order in which they came about: an alarm that is deleted may be put back at once.
+_DELETION, _CONFIGURATION, _STATE, _ACTION = 0, 1, 2, 3
 
 
 def add(draft: plan.Draft, item: alarms.AlarmHistoryItem) -> None:
@@ -180,7 +180,7 @@ def configuration_update(
         alarm_name=alarm.name,
         alarm_type="CompositeAlarm" if isinstance(alarm, alarms.CompositeAlarm) else "MetricAlarm",
         timestamp=now,
-        number=_CONFIGURATION,
+        number=_DELETION if kind == "Delete" else _CONFIGURATION,
         type="ConfigurationUpdate",
         summary=cut(f'Alarm "{alarm.name}" {verb}', SUMMARY_CHARACTERS_MAX),
         data=_fitting(*({"version": "1.0", "type": kind, member: each} for each in (whole, short, bare))),

@@ -134,6 +134,8 @@ class ScalingPolicy(record.Record, frozen=True, kw_only=True):
     """Name of target tracking's alarm that asks for more; empty for other kinds, whose alarms are the user's."""
     alarm_low: str | None = None
     """Name of target tracking's alarm that asks for less; None with DisableScaleIn, and for other kinds."""
+    scale_in_datapoints: int | None = None
+    """For how many periods at most that alarm waits, where the server was set so when the policy was put."""
     memory: PolicyMemory = PolicyMemory()
 
     @property
@@ -141,6 +143,11 @@ class ScalingPolicy(record.Record, frozen=True, kw_only=True):
         """The configuration of a policy that is known to be a target tracking one."""
         assert self.target_tracking is not None, f"{self.policy_name} is no target tracking policy"
         return self.target_tracking
+
+    @property
+    def alarm_names(self) -> tuple[str, ...]:
+        """The alarms that it owns: target tracking's one or two."""
+        return tuple(name for name in (self.alarm_high, self.alarm_low) if name)
 
     @property
     def target_key(self) -> str:

@@ -319,7 +319,9 @@ SCALING_POLICIES = Table(
         # (the UUID of its ARN,) → the policy
         "by_id": Index(lambda one: ((one.policy_id,),)),
         # (alarm name,) → the policy that owns it
-        "by_alarm": Index(lambda one: tuple((name,) for name in (one.alarm_high, one.alarm_low) if name)),
+        "by_alarm": Index(lambda one: tuple((name,) for name in one.alarm_names)),
+        # ("all",) → policies that own alarms
+        "owning_alarms": Index(lambda one: (("all",),) if one.alarm_high else ()),
     },
 )
 

@@ -9,13 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-import msgspec
-
 from roadstead.api.application_autoscaling import common
-from roadstead.model import services
-
-NAMESPACE = "AWS/ApplicationELB"
-LABEL_SEGMENTS = 6
+from roadstead.model import services, tracked_metrics
 
 TargetGroups = Callable[[services.Service], Collection[str]]
 """The target groups that a service is attached to, each as `targetgroup/<name>/<id>`."""
@@ -26,35 +21,13 @@ def no_target_groups(service: services.Service) -> Collection[str]:
     return ()
 
 
-class ResourceLabel(msgspec.Struct, frozen=True, kw_only=True):
-    """A target group behind a load balancer."""
-
-    load_balancer: str
-    """`app/<name>/<id>`."""
-    target_group: str
-    """`targetgroup/<name>/<id>`."""
-
-    @property
-    def dimensions(self) -> tuple[tuple[str, str], ...]:
-        """Those of the target group's metrics in AWS/ApplicationELB."""
-        return (("LoadBalancer", self.load_balancer), ("TargetGroup", self.target_group))
-
-
-def parse(label: str) -> ResourceLabel | None:
-    """`app/<lb-name>/<lb-id>/targetgroup/<tg-name>/<tg-id>`, none of it empty; None where it isn't that."""
-    parts = label.split("/")
-    if len(parts) != LABEL_SEGMENTS or not all(parts) or parts[0] != "app" or parts[3] != "targetgroup":
-        return None
-    return ResourceLabel(load_balancer="/".join(parts[:3]), target_group="/".join(parts[3:]))
-
-
 def attached(
     label: str | None,
     metric_type: str,
     service: services.Service | None,
     identity: common.Identity,
     target_groups: TargetGroups,
-) -> ResourceLabel:
+) -> tracked_metrics.ResourceLabel:
     """What the label of a predefined metric `metric_type` names, where the service is attached to it.
 
     Raises Refusal (ValidationException) with AWS's texts (behaviour.md 1.1.2). A service that doesn't exist any more
@@ -62,7 +35,7 @@ def attached(
     """
     if label is None:
         raise common.invalid(f"Resource label should be specified for predefined metric type {metric_type}")
-    named = parse(label)
+    named = tracked_metrics.parse_label(label)
     if named is None:
         raise common.invalid(f"Invalid resource label '{label}' for predefined metric type {metric_type}")
     if service is None or named.target_group not in target_groups(service):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import alarm_pair, common, load_balancers, steps, targets, tracking
+from roadstead.api.application_autoscaling import common, load_balancers, steps, targets, tracking
 from roadstead.base import errors
-from roadstead.control import alarms_history
+from roadstead.control import alarms_history, scaling_alarm_pair
 from roadstead.model import scaling, scaling_names, tables
 from roadstead.state import plan
 from roadstead.state import view as views
@@ -42,7 +43,7 @@ def put_scaling_policy(
     if _kind(params, before) == STEP_SCALING:
         policy = _step_policy(call, view, wanted, before)
     else:
-        policy = _tracking_policy(call, view, wanted, before, others, target_groups)
+        policy = _tracking_policy(call, view, wanted, before, others, target_groups, scale_in_datapoints)
     if before is None and len(others) >= POLICIES_OF_TARGET_MAX:
         raise errors.Refusal(
             "LimitExceededException", f"A scalable target can have at most {POLICIES_OF_TARGET_MAX} scaling policies."
@@ -52,10 +53,10 @@ def put_scaling_policy(
         targets.remove_alarms(draft, before, call.now)
     draft.put(policy)
     if policy.target_tracking is not None:
-        for alarm in alarm_pair.alarms_of(view.scope, policy, wanted, call.now, scale_in_datapoints):
+        for alarm in scaling_alarm_pair.alarms_of(view.scope, policy, call.now):
             draft.put(alarm)
             draft.put(alarms_history.configuration_update(view.ids.uuid(), alarm, "Create", view.scope, call.now))
-    own = _shown_alarms(view, _owned_alarms(policy))
+    own = _shown_alarms(view, policy.alarm_names)
     output = {"PolicyARN": scaling_names.policy_arn(view.scope, policy), "Alarms": own}
     return operation.Reply(output=output, plan=draft.plan())
 
@@ -102,6 +103,7 @@ def _tracking_policy(
     before: scaling.ScalingPolicy | None,
     others: list[scaling.ScalingPolicy],
     target_groups: load_balancers.TargetGroups,
+    scale_in_datapoints: int | None,
 ) -> scaling.ScalingPolicy:
     """A target tracking policy. Its cooldowns outlive an update, its alarms don't."""
     configuration = tracking.configuration(
@@ -115,15 +117,18 @@ def _tracking_policy(
     if any(tracking.same_metric(rival, configuration) for rival in rivals):
         raise common.invalid("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
     memory = before.memory if before is not None else scaling.PolicyMemory()
-    low = None if configuration.disable_scale_in else alarm_pair.name(wanted.resource_id, "Low", view.ids.uuid())
+    low = (
+        None if configuration.disable_scale_in else scaling_alarm_pair.name(wanted.resource_id, "Low", view.ids.uuid())
+    )
     return _policy(
         call,
         view,
         wanted,
         before,
         target_tracking=configuration,
-        alarm_high=alarm_pair.name(wanted.resource_id, "High", view.ids.uuid()),
+        alarm_high=scaling_alarm_pair.name(wanted.resource_id, "High", view.ids.uuid()),
         alarm_low=low,
+        scale_in_datapoints=scale_in_datapoints,
         memory=scaling.PolicyMemory(
             out_at=memory.out_at, out_from=memory.out_from, out_to=memory.out_to, in_at=memory.in_at
         ),
@@ -206,12 +211,8 @@ def _present(view: views.View, policy: scaling.ScalingPolicy) -> dict[str, Any]:
         shown["Alarms"] = _shown_alarms(view, _alarms_pointing_at(view, policy))
     if policy.target_tracking is not None:
         shown["TargetTrackingScalingPolicyConfiguration"] = tracking.present(policy.target_tracking)
-        shown["Alarms"] = _shown_alarms(view, _owned_alarms(policy))
+        shown["Alarms"] = _shown_alarms(view, policy.alarm_names)
     return shown
-
-
-def _owned_alarms(policy: scaling.ScalingPolicy) -> list[str]:
-    return [name for name in (policy.alarm_high, policy.alarm_low) if name]
 
 
 def _alarms_pointing_at(view: views.View, policy: scaling.ScalingPolicy) -> list[str]:
@@ -220,5 +221,5 @@ def _alarms_pointing_at(view: views.View, policy: scaling.ScalingPolicy) -> list
     return [alarm.name for alarm in itertools.islice(found, ALARMS_SHOWN_MAX)]
 
 
-def _shown_alarms(view: views.View, names: list[str]) -> list[dict[str, str]]:
+def _shown_alarms(view: views.View, names: Iterable[str]) -> list[dict[str, str]]:
     return [{"AlarmName": name, "AlarmARN": alarms_history.alarm_arn(view.scope, name)} for name in names]

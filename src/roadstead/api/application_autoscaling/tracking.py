@@ -8,18 +8,11 @@ from typing import Any
 import msgspec
 
 from roadstead.api.application_autoscaling import common, load_balancers, metric_math
-from roadstead.model import scaling, scaling_names, services
+from roadstead.model import scaling, scaling_names, services, tracked_metrics
 
 TARGET_VALUE_MAX = 2.0**360
 COOLDOWN_SECONDS_MAX = 2**31 - 1
 ALB = "ALBRequestCountPerTarget"
-PREDEFINED_METRICS = {
-    "ECSServiceAverageCPUUtilization": ("CPUUtilization", 60),
-    "ECSServiceAverageMemoryUtilization": ("MemoryUtilization", 60),
-    "ECSServiceAverageCPUUtilizationHighResolution": ("CPUUtilization", 20),
-    "ECSServiceAverageMemoryUtilizationHighResolution": ("MemoryUtilization", 20),
-}
-"""PredefinedMetricType → the metric in AWS/ECS, and the alarms' period in seconds."""
 
 
 def configuration(
@@ -75,7 +68,7 @@ def _predefined(
 ) -> scaling.TargetTracking:
     """A configuration that tracks a predefined metric; only ECS services have them."""
     name: str = wanted.PredefinedMetricType
-    if identity.namespace != scaling_names.ECS_NAMESPACE or (name != ALB and name not in PREDEFINED_METRICS):
+    if identity.namespace != scaling_names.ECS_NAMESPACE or (name != ALB and name not in tracked_metrics.PREDEFINED):
         raise common.invalid(f"The predefined metric type {name} is not supported for {identity.dimension}.")
     if name == ALB:
         load_balancers.attached(wanted.ResourceLabel, name, service, identity, target_groups)
@@ -86,9 +79,9 @@ def _predefined(
 
 def _check_resolution(predefined: str | None, service: services.Service | None) -> None:
     """Refuses 20-second metrics that the service does not fully have (behaviour.md 1.3.6)."""
-    if predefined not in PREDEFINED_METRICS:
+    if predefined not in tracked_metrics.PREDEFINED:
         return
-    metric, period_seconds = PREDEFINED_METRICS[predefined]
+    metric, period_seconds = tracked_metrics.PREDEFINED[predefined]
     if period_seconds == 60:
         return
     ready = (

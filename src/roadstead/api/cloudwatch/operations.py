@@ -91,7 +91,8 @@ OPERATIONS: tuple[operation.Operation, ...] = (
         "DeleteAlarms",
         alarms.delete_alarms,
         "AlarmNames",
-        note="Deletes those of the names that exist; ResourceNotFound where none does.",
+        note="Deletes those of the names that exist; ResourceNotFound where none does. The alarms of a target tracking "
+        "policy are put back at once, as long as the policy is there.",
     ),
     _operation(
         "DescribeAlarmHistory",

@@ -1,4 +1,7 @@
-"""The two alarms that a target tracking policy owns (behaviour.md 1.3.2)."""
+"""The two alarms that a target tracking policy owns, as its record says that they are made (behaviour.md 1.3.2).
+
+Used by PutScalingPolicy, which makes them, and by `control.scaling_alarms`, which puts them back.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Literal
 
-from roadstead.api.application_autoscaling import common, load_balancers, tracking
 from roadstead.base import scope as base_scope
-from roadstead.model import alarms, scaling, scaling_names
+from roadstead.model import alarms, scaling, scaling_names, tracked_metrics
 
 HIGH_PERIODS = 3
 LOW_PERIODS = 15
@@ -28,40 +30,32 @@ def low_threshold(target_value: float) -> float:
     return float(Decimal(repr(target_value)) * LOW_FACTOR)
 
 
-def alarms_of(
-    scope: base_scope.Scope,
-    policy: scaling.ScalingPolicy,
-    identity: common.Identity,
-    now: float,
-    scale_in_datapoints: int | None,
-) -> Iterator[alarms.MetricAlarm]:
-    """The pair; the high one alone with DisableScaleIn. `scale_in_datapoints` shortens the low one's wait."""
-    target_value = policy.tracking.target_value
-    yield _alarm(scope, policy, identity, now, policy.alarm_high, "GreaterThanThreshold", target_value, HIGH_PERIODS)
+def alarms_of(scope: base_scope.Scope, policy: scaling.ScalingPolicy, now: float) -> Iterator[alarms.MetricAlarm]:
+    """The pair of a target tracking policy; the high one alone with DisableScaleIn. `now` is when they are made."""
+    target_value, fewer = policy.tracking.target_value, policy.scale_in_datapoints
+    yield _alarm(scope, policy, now, policy.alarm_high, "GreaterThanThreshold", target_value, HIGH_PERIODS)
     if policy.alarm_low is None:
         return
     low_periods = LOW_PERIODS if _period_seconds(policy) == PERIOD_SECONDS else LOW_PERIODS_HIGH_RESOLUTION
     yield _alarm(
         scope,
         policy,
-        identity,
         now,
         policy.alarm_low,
         "LessThanThreshold",
         low_threshold(target_value),
-        low_periods if scale_in_datapoints is None else min(low_periods, scale_in_datapoints),
+        low_periods if fewer is None else min(low_periods, fewer),
     )
 
 
 def _period_seconds(policy: scaling.ScalingPolicy) -> int:
-    known = tracking.PREDEFINED_METRICS.get(policy.tracking.predefined_metric or "")
+    known = tracked_metrics.PREDEFINED.get(policy.tracking.predefined_metric or "")
     return known[1] if known is not None else PERIOD_SECONDS
 
 
 def _alarm(
     scope: base_scope.Scope,
     policy: scaling.ScalingPolicy,
-    identity: common.Identity,
     now: float,
     alarm_name: str,
     comparison_operator: str,
@@ -73,7 +67,7 @@ def _alarm(
         name=alarm_name,
         created_at=now,
         spec=alarms.AlarmSpec(
-            **_watched(policy.tracking, identity),
+            **_watched(policy),
             period_seconds=_period_seconds(policy),
             evaluation_periods=evaluation_periods,
             threshold=threshold,
@@ -87,11 +81,11 @@ def _alarm(
     )
 
 
-def _watched(configuration: scaling.TargetTracking, identity: common.Identity) -> dict[str, Any]:
+def _watched(policy: scaling.ScalingPolicy) -> dict[str, Any]:
     """The fields of the alarm's spec that say what it watches."""
-    if configuration.metrics:
-        return {"metrics": configuration.metrics}
-    metric = _metric(configuration, identity)
+    if policy.tracking.metrics:
+        return {"metrics": policy.tracking.metrics}
+    metric = _metric(policy)
     return {
         "namespace": metric.namespace,
         "metric_name": metric.metric_name,
@@ -101,25 +95,28 @@ def _watched(configuration: scaling.TargetTracking, identity: common.Identity) -
     }
 
 
-def _metric(configuration: scaling.TargetTracking, identity: common.Identity) -> scaling.CustomizedMetric:
+def _metric(policy: scaling.ScalingPolicy) -> scaling.CustomizedMetric:
     """The metric that a policy tracks, spelled out."""
+    configuration = policy.tracking
     if configuration.customized_metric is not None:
         return configuration.customized_metric
     assert configuration.predefined_metric is not None, "a configuration has a metric"
     if configuration.resource_label is not None:
-        label = load_balancers.parse(configuration.resource_label)
+        label = tracked_metrics.parse_label(configuration.resource_label)
         assert label is not None, f"{configuration.resource_label} was checked when the policy was put"
         return scaling.CustomizedMetric(
-            namespace=load_balancers.NAMESPACE,
+            namespace=tracked_metrics.LOAD_BALANCER_NAMESPACE,
             metric_name="RequestCountPerTarget",
             statistic="Sum",
             dimensions=label.dimensions,
             unit="None",
         )
-    cluster, service = identity.service_names
+    names = scaling_names.service_of(policy.resource_id)
+    assert names is not None, f"{policy.resource_id} names no service, and only services have this metric"
+    cluster, service = names
     return scaling.CustomizedMetric(
         namespace="AWS/ECS",
-        metric_name=tracking.PREDEFINED_METRICS[configuration.predefined_metric][0],
+        metric_name=tracked_metrics.PREDEFINED[configuration.predefined_metric][0],
         statistic="Average",
         dimensions=(("ClusterName", cluster), ("ServiceName", service)),
         unit="Percent",
