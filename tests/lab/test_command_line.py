@@ -58,6 +58,15 @@ def test_the_command_line_names_what_to_try_instead(folder: pathlib.Path) -> Non
     assert "series" not in told["runs"][0]
 
 
+def test_a_fleet_is_told_without_its_series(folder: pathlib.Path) -> None:
+    fleet = "fleet: {cpu_units: 2048, memory_mib: 4096, max: 30}\nprices: {instance_hour: 0.1}\n"
+    (folder / "fleet.yaml").write_text(SCENARIO + fleet)
+    done = simulate(folder, "fleet.yaml", "--fixed", "5", "--json", "-")
+    told = json.loads(done.stdout)["runs"][0]["fleet"]
+    assert (told["instance_hours"], told["instance_cost"], told["min"], told["max"]) == (6.0, 0.6, 0, 30)
+    assert "series" not in told and "activities" not in told
+
+
 def test_a_trace_in_place_of_the_traffic(folder: pathlib.Path) -> None:
     (folder / "trace.csv").write_text("timestamp,rps\n1795341600,100\n1795345200,100\n")
     done = simulate(folder, "ramp.yaml", "--trace", "trace.csv", "--fixed", "3", "--json", "whole.json")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from lab_scenarios import OBJECTIVE, SERVICE, TAIL, made
 
-from roadstead.lab import policies, problems, report, results, run, scenario, summary
+from roadstead.control import controller
+from roadstead.lab import policies, problems, report, results, run, scenario, stage, summary
+from roadstead.sim import world
 
 HILL = "- constant: {rate: 60}\n- flash_crowd: {at: 30m, peak: 840, rise: 40m, hold: 1h, half_life: 20m}"
 FLEET = "fleet: {cpu_units: 4096, memory_mib: 8192, max: 12}\n"
@@ -104,6 +108,7 @@ def test_the_report_shows_instances_where_there_are_any(hill: results.Result) ->
     assert page.index("Metric, alarms, tasks") < page.index('id="instances"') < page.index("Scaling activities</h2>")
     told = report.data(hill)["runs"][0]["fleet"]
     fleet = fleet_of(hill)
+    assert (told["min"], told["max"]) == (0, 12)
     for name in ("wanted", "running", "waiting"):
         assert told[name]["values"] == list(getattr(fleet.series, name)), name
     assert [one[1:3] for one in told["activities"]] == [[one.from_count, one.to_count] for one in fleet.activities]
@@ -172,6 +177,18 @@ def test_the_same_seed_gives_the_same_bytes_and_times_may_be_observed_ones() -> 
     told = run.run(scenario.parse(text), [CPU60]).assumptions
     assert "A task takes one of 3 observed times, 20s to 1m30s, half of them up to 25s to start." in told
     assert "An instance takes one of 3 observed times, 1m to 4m, half of them up to 1m15s to boot and join." in told
+
+
+def test_records_keep_their_invariants_while_instances_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab checks nothing, for speed: here every commit is checked, and nothing comes out differently."""
+    plain = run.run(hilly(), [CPU60])
+    monkeypatch.setattr(stage.world, "World", CheckedWorld)
+    assert results.to_json(run.run(hilly(), [CPU60])) == results.to_json(plain)
+
+
+class CheckedWorld(world.World):
+    def __init__(self, seed: int, controllers: Sequence[controller.Controller], **more: Any) -> None:
+        super().__init__(seed, controllers, **{**more, "checks": True})
 
 
 @pytest.mark.parametrize(

@@ -218,3 +218,21 @@ def test_a_crowd_that_measures_ahead_changes_nothing(high_resolution: bool) -> N
     assert list(ahead.plane.store.signals.dump()) == list(moment_by_moment.plane.store.signals.dump())
     assert sum(some) == sum(many)
     assert len(some) < len(many), "several samples in a commit"
+
+
+def test_a_crowds_instances_come_and_go() -> None:
+    """What joins gets tasks, what has left gets none, and metrics go on."""
+    subject = make_world(3)
+    crowd = subject.add_crowd(1, cpu_units=1024, memory_mib=2048)
+    scaled_service(subject, high_resolution=False, maximum=8)
+    subject.call("ecs", "UpdateService", service="web", desiredCount=6)
+    subject.run_for(300.0)
+    assert subject.running("web") == 4, "tasks of a quarter of a core"
+    second = subject.register_instance("us-east-1b", 1024, 2048)
+    crowd.join(second)
+    subject.run_for(300.0)
+    assert subject.running("web") == 6
+    subject.call("ecs", "DeregisterContainerInstance", containerInstance=second, force=True)
+    crowd.leave(second)
+    subject.run_for(300.0)
+    assert subject.running("web") == 4

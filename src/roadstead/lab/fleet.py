@@ -29,7 +29,7 @@ POLICY = "ECSManagedAutoScalingPolicy"
 ZONES = tuple(f"us-east-1{letter}" for letter in "abcdef")
 MINUTE_SECONDS = 60.0
 PHASE_SECONDS = 30.0
-"""When within its minute the metric is published; its alarms are evaluated as the minute ends."""
+"""Which of a minute's samples carries the metric; its alarms are evaluated as the minute ends."""
 BILLED_SECONDS = 3600.0
 """Of instances to end, the one nearest to its next hour goes first (behaviour.md 4.4)."""
 RESERVATION = metrics.metric(
@@ -80,7 +80,9 @@ class Fleet:
     ) -> None:
         self._world = world
         self._crowd = crowd
-        self._wanted = wanted
+        self.min = wanted.min
+        self.max = wanted.max
+        self._zones = ZONES[: wanted.zones]
         self._need = need_of(subject.service)
         self._size = size_of(wanted)
         self._settings = formula.Settings(
@@ -109,8 +111,7 @@ class Fleet:
             self._join(self._launched())
         self._world.plane.store.transact(self._make_alarms, self._world.now)
         self._world.plane.store.watch(self._note)
-        minute = self._world.now // MINUTE_SECONDS * MINUTE_SECONDS
-        self._world.agenda.at(minute + MINUTE_SECONDS + PHASE_SECONDS, self._measure)
+        self._world.also_publish(self._measure)
 
     def _make_alarms(self, view: views.View) -> tuple[plan.Plan, None]:
         """The pair that ECS gives the group's policy (behaviour.md 3.5)."""
@@ -143,24 +144,25 @@ class Fleet:
             draft.put(alarms.MetricAlarm(name=name, created_at=now, spec=spec, spec_updated_at=now, observed=seen))
         return draft.plan(), None
 
-    def _measure(self) -> None:
-        """ECS's part of each minute; and what is no longer protected ends."""
-        world = self._world
-        view = world.view()
-        self._end_surplus()
+    def _measure(self, at: float) -> tuple[metrics.Datum, ...]:
+        """ECS's part of each minute; what is found now holds until `at`."""
+        if at % MINUTE_SECONDS != PHASE_SECONDS:
+            return ()
+        view = self._world.view()
         waiting = min(self.waiting(view), formula.PROVISIONING_TASKS_MAX)
         groups = (formula.Group(need=self._need, count=waiting),)
-        count = len(self._instances)
-        found = formula.measure(groups, count, len(self._empty(view)), (self._size,), self._settings)
+        empty = len(self._empty(view))
+        found = formula.measure(groups, len(self._instances), empty, (self._size,), self._settings)
         self._measured = found
-        datum = metrics.Datum(metric=RESERVATION, timestamp=world.now, values=(found.reservation,), unit="Percent")
-        world.plane.store.commit(plan.Plan(data=(datum,)), world.now)
-        world.agenda.after(MINUTE_SECONDS, self._measure)
+        return (metrics.Datum(metric=RESERVATION, timestamp=at, values=(found.reservation,), unit="Percent"),)
 
     # ------------------------------------------------------------------------------------------ the group
 
     def _note(self, commit: store.Commit) -> None:
-        """An alarm's actions ran: the group answers at the same moment, after the commit."""
+        """An alarm's actions ran, or an instance that is to end lost a task: the group acts at the same moment, after
+        the commit."""
+        if len(self._instances) > self.desired and any(change.table == tables.TASKS.name for change in commit.changes):
+            self._world.agenda.at(self._world.now, self._end_surplus)
         for change in commit.changes:
             alarm = change.after
             if not isinstance(alarm, alarms.MetricAlarm) or alarm.name not in self._handled:
@@ -179,8 +181,8 @@ class Fleet:
             reservation=reservation,
             instances=measured.instances,
             desired=self.desired,
-            minimum=self._wanted.min,
-            maximum=self._wanted.max,
+            minimum=self.min,
+            maximum=self.max,
             is_warming=formula.is_warming((one.launched_at for one in self._instances), self._settings, now),
         )
         ruling = formula.rule(situation, self._settings)
@@ -216,9 +218,8 @@ class Fleet:
     def _launched(self) -> Instance:
         """A new instance, in the zone that has fewest (behaviour.md 4.5)."""
         self._pay()
-        zones = ZONES[: self._wanted.zones]
         counts = self._by_zone()
-        one = Instance(zone=min(zones, key=lambda zone: counts.get(zone, 0)), launched_at=self._world.now)
+        one = Instance(zone=min(self._zones, key=lambda zone: counts.get(zone, 0)), launched_at=self._world.now)
         self._instances.append(one)
         return one
 

@@ -361,6 +361,8 @@ class Recorder:
             minutes_waiting=round(sum(1 for one in series.waiting if one) * step_minutes, DIGITS),
             task_minutes_waiting=round(sum(series.waiting) * step_minutes, DIGITS),
             peak=max(series.running),
+            min=self._fleet.min,
+            max=self._fleet.max,
             activities=self._fleet.activities,
             series=series,
         )

@@ -197,6 +197,8 @@ def _fleet(
     if fleet is None:
         return None
     return {
+        "min": fleet.min,
+        "max": fleet.max,
         "wanted": _series(fleet.series.wanted, width),
         "running": _series(fleet.series.running, width),
         "waiting": _series(fleet.series.waiting, width),

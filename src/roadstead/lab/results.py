@@ -134,6 +134,9 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """The same, each task counted."""
     peak: int
     """Most instances running."""
+    min: int
+    """The group's bounds."""
+    max: int
     activities: tuple[Activity, ...]
     """Changes of the group's desired capacity."""
     series: FleetSeries

@@ -48,6 +48,7 @@
       wanted: scaled(fleet.wanted),
       running: scaled(fleet.running),
       waiting: scaled(fleet.waiting),
+      bounds: [[data.begin, fleet.min, fleet.max]],
       activities: activitiesOf(fleet.activities),
     };
   }

@@ -6,7 +6,7 @@
  *   {x: [seconds], demand: [], capacity: [], metric: [], desired: [], running: [],
  *    out: [[from, to]], bands: [[from, to, "more"|"less"]], lines: [{at, label, kind}],
  *    bounds: [[at, min, max]], end, unit, metricName, activities: [{at, from, to, cause, formula, status}],
- *    fleet: {wanted: [], running: [], waiting: [], activities: [as above]} or null}
+ *    fleet: {wanted: [], running: [], waiting: [], bounds: [as above], activities: [as above]} or null}
  * Colours are the page's custom properties (--chart-…), read anew when the colour scheme changes.
  */
 (function (root) {
@@ -123,13 +123,13 @@
     });
   }
 
-  function drawBounds(u, view) {
+  function drawBounds(u, bounds, last) {
     const ratio = devicePixelRatio || 1;
     clip(u, (c) => {
       c.strokeStyle = color("bound");
       c.setLineDash([2 * ratio, 4 * ratio]);
-      view.bounds.forEach(([at, low, high], place) => {
-        const end = place + 1 < view.bounds.length ? view.bounds[place + 1][0] : view.end;
+      bounds.forEach(([at, low, high], place) => {
+        const end = place + 1 < bounds.length ? bounds[place + 1][0] : last;
         for (const value of [low, high]) {
           c.beginPath();
           c.moveTo(xOf(u, at), yOf(u, value));
@@ -279,7 +279,7 @@
     ];
     options.scales.y = { range: (u, low, high) => [0, (high || 1) * 1.12] };
     options.axes[1].values = (u, splits) => splits.map((value) => (Number.isInteger(value) ? grouped(value) : ""));
-    options.hooks.draw = [(u) => drawBounds(u, state.view), (u) => drawActivities(u, state.view.activities)];
+    options.hooks.draw = [(u) => drawBounds(u, state.view.bounds, state.view.end), (u) => drawActivities(u, state.view.activities)];
     return { graph: new uPlot(options, [], element), data: (view) => [view.x, view.running, view.desired] };
   }
 
@@ -293,7 +293,10 @@
     ];
     options.scales.y = { range: (u, low, high) => [0, (high || 1) * 1.12] };
     options.axes[1].values = (u, splits) => splits.map((value) => (Number.isInteger(value) ? grouped(value) : ""));
-    options.hooks.draw = [(u) => drawActivities(u, state.view.fleet.activities)];
+    options.hooks.draw = [
+      (u) => drawBounds(u, state.view.fleet.bounds, state.view.end),
+      (u) => drawActivities(u, state.view.fleet.activities),
+    ];
     const data = (view) => [view.x, view.fleet.running, view.fleet.wanted, view.fleet.waiting];
     return { graph: new uPlot(options, [], element), data: data, isOfFleet: true };
   }
