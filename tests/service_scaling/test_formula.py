@@ -139,7 +139,7 @@ def test_1_3_3_numbers_say_how_the_result_came_about() -> None:
         max_capacity=5,
         formula="ceil(4 × 78.1 / 60) = 6",
     )
-    assert formula.formula_text(0, 700, 50) == "no task runs, and 700 is above 50: 1"
+    assert formula.formula_text(0, 700, 50) == "none runs, and 700 is above 50: 1"
 
 
 @pytest.mark.rule("1.3.3#high in vain", "1.7#AlreadyAtMaxCapacity")

@@ -24,6 +24,8 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True):
     """The capacity that is there: where every calculation starts (behaviour.md 1.2.10)."""
     desired: int
     """The capacity that is wanted."""
+    desired_since: float | None = None
+    """When the desired capacity was last set; None where that isn't known."""
     blocks_scale_in: bool = False
     """A deployment is in progress (behaviour.md 1.2.11)."""
     is_accepted: bool = True
@@ -113,6 +115,7 @@ def _look_at_service(view: views.View, target: scaling.ScalableTarget) -> Scaled
     return Scaled(
         running=view.tally(tables.TASKS, "counts", "service", service.cluster, service.name)[0],
         desired=service.spec.desired_count,
+        desired_since=service.primary.updated_at,
         blocks_scale_in=service.primary.rollout_state == "IN_PROGRESS",
     )
 

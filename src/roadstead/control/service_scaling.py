@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from roadstead.control import controller, scaled_resources, step_scaling_formula
+from roadstead.control import controller, scaled_resources, scaling_from_zero, step_scaling_formula
 from roadstead.control import service_scaling_activities as activities
 from roadstead.control import service_scaling_cooldowns as cooldowns
 from roadstead.control import service_scaling_formula as formula
@@ -73,13 +73,20 @@ def _answer_alarms(
     policies = list(draft.view.find(tables.SCALING_POLICIES, "by_target", target.key))
     last = activities.newest_change(draft.view, target.key)
     judged = tuple(_judged(draft.view, one, last) for one in policies if one.target_tracking is not None)
+    look_at: float | None = None
+    if scaled.running == 0 and scaled.desired == 0:
+        stopped_at = last.ended_at if last is not None and last.to_count == 0 else None
+        zero_since = max((at for at in (scaled.desired_since, stopped_at) if at is not None), default=None)
+        judged = tuple(_from_zero(draft.view, one, zero_since, now) for one in judged)
+        looks = (scaling_from_zero.next_look_at(draft.view, one.high, now) for one in judged if one.high is not None)
+        look_at = plan.earliest(*looks)
     asks = tuple(ask for one in policies if one.step_scaling is not None for ask in _asks(draft.view, one))
     moments = [
         *(signal.asked_at for one in judged for signal in (one.high, one.low) if signal is not None and signal.fired),
         *(ask.asked_at for ask in asks),
     ]
     if not moments:
-        return None
+        return look_at
     first = min(moments)
     if len(policies) > 1 and now < first + MOMENT_SECONDS:
         return first + MOMENT_SECONDS
@@ -115,7 +122,15 @@ def _answer_alarms(
         cause = activities.alarm_cause(step.alarm, step.policy, step.state)
         activities.record_change(draft, target, cause, situation.desired, step.to, step.policy, step.numbers, now)
         scaled_resources.set_desired(draft, target, step.to, now)
-    return None
+    return look_at
+
+
+def _from_zero(view: views.View, judged: formula.Policy, zero_since: float | None, now: float) -> formula.Policy:
+    """The policy of a target without any capacity: its high alarm asks after one data point."""
+    if judged.high is None:
+        return judged
+    high = scaling_from_zero.woken(view, judged.high, judged.target_value, zero_since, now)
+    return msgspec.structs.replace(judged, high=high)
 
 
 def _judged(view: views.View, policy: scaling.ScalingPolicy, last: scaling.ScalingActivity | None) -> formula.Policy:
@@ -140,7 +155,7 @@ def _signal(
     """One of the policy's alarms; one that a user has deleted, or taken the action from, asks for nothing."""
     alarm = view.get(alarms.MetricAlarm, name)
     if alarm is None:
-        return formula.Signal(alarm=name, value=None, in_alarm=False, fired=False)
+        return formula.Signal(alarm=name, value=None, in_alarm=False, fired=False, acts=False)
     in_alarm = alarm.observed.state == "ALARM"
     acts = alarm.spec.actions_enabled and scaling_names.alarm_action(view.scope, policy) in alarm.spec.alarm_actions
     due = alarm.observed.actions_at
@@ -151,6 +166,7 @@ def _signal(
         value=alarm.observed.newest_value,
         in_alarm=in_alarm,
         fired=fired,
+        acts=acts,
         asked_at=due or 0.0,
         running=_running_when_measured(alarm.observed.newest_value_at, last),
     )
@@ -230,10 +246,18 @@ def _keys(change: store.Change, view: views.View) -> Iterable[str]:
         case alarms.MetricAlarm() as alarm:
             return _targets_of_alarm(view, alarm)
         case tasks.Task() as task:
-            keys = scaled_resources.targets_of(task, view)
-            return [key for key in keys if view.size(tables.SCALING_ACTIVITIES, "unfinished", key)]
+            return [key for key in scaled_resources.targets_of(task, view) if _waits_for_tasks(view, key)]
         case record.Record() as other:
             return scaled_resources.targets_of(other, view)
+
+
+def _waits_for_tasks(view: views.View, key: str) -> bool:
+    """Whether the tasks that run matter to a target: something is on its way, or there may be none left (1.3.3)."""
+    if view.size(tables.SCALING_ACTIVITIES, "unfinished", key):
+        return True
+    target = view.get(scaling.ScalableTarget, key)
+    scaled = scaled_resources.find(view, target) if target is not None else None
+    return scaled is not None and scaled.running == 0 and scaled.desired == 0
 
 
 def _targets_of_alarm(view: views.View, alarm: alarms.MetricAlarm) -> Iterable[str]:

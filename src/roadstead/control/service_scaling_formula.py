@@ -31,6 +31,10 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     in_alarm: bool
     fired: bool
     """Its action is due and not yet acted upon."""
+    acts: bool = True
+    """The policy is among its actions."""
+    state: alarms.AlarmState = "ALARM"
+    """That it is in when it asks: from no capacity, any (`control.scaling_from_zero`)."""
     asked_at: float = 0.0
     """When its action was last run; of meaning where it fired."""
     running: int | None = None
@@ -123,7 +127,7 @@ def formula_text(running: int, value: float, target_value: float) -> str:
     proposed = propose(running, value, target_value)
     if running == 0:
         relation = "is above" if value > target_value else "is not above"
-        return f"no task runs, and {value:.10g} {relation} {target_value:.10g}: {proposed}"
+        return f"none runs, and {value:.10g} {relation} {target_value:.10g}: {proposed}"
     return f"ceil({running} × {value:.10g} / {target_value:.10g}) = {proposed}"
 
 
@@ -224,7 +228,13 @@ def _candidate(situation: Situation, policy: Policy, signal: Signal) -> Candidat
 
 
 def _refused(candidate: Candidate, reason: scaling.NotScaledReason) -> Refused:
-    return Refused(policy=candidate.policy.name, alarm=candidate.signal.alarm, reason=reason, numbers=candidate.numbers)
+    return Refused(
+        policy=candidate.policy.name,
+        alarm=candidate.signal.alarm,
+        reason=reason,
+        numbers=candidate.numbers,
+        state=candidate.signal.state,
+    )
 
 
 def _rule_out(situation: Situation, now: float) -> Ruling:
@@ -267,6 +277,7 @@ def _step(candidate: Candidate, direction: Literal["out", "in"], to: int | None 
         direction=direction,
         to=candidate.bounded if to is None else to,
         numbers=candidate.numbers,
+        state=candidate.signal.state,
     )
 
 
