@@ -71,15 +71,7 @@ def _answer_alarms(
     for one and at once in for the next. Cooldowns count from when it was asked.
     """
     policies = list(draft.view.find(tables.SCALING_POLICIES, "by_target", target.key))
-    last = activities.newest_change(draft.view, target.key)
-    judged = tuple(_judged(draft.view, one, last) for one in policies if one.target_tracking is not None)
-    look_at: float | None = None
-    if scaled.running == 0 and scaled.desired == 0:
-        stopped_at = last.ended_at if last is not None and last.to_count == 0 else None
-        zero_since = max((at for at in (scaled.desired_since, stopped_at) if at is not None), default=None)
-        judged = tuple(_from_zero(draft.view, one, zero_since, now) for one in judged)
-        looks = (scaling_from_zero.next_look_at(draft.view, one.high, now) for one in judged if one.high is not None)
-        look_at = plan.earliest(*looks)
+    judged, look_at = _judged_policies(draft.view, target, policies, scaled, now)
     asks = tuple(ask for one in policies if one.step_scaling is not None for ask in _asks(draft.view, one))
     moments = [
         *(signal.asked_at for one in judged for signal in (one.high, one.low) if signal is not None and signal.fired),
@@ -103,6 +95,20 @@ def _answer_alarms(
         asks=asks,
     )
     ruling = formula.rule(situation, asked_at)
+    _carry_out(draft, target, policies, situation, ruling, asked_at, now)
+    return look_at
+
+
+def _carry_out(
+    draft: plan.Draft,
+    target: scaling.ScalableTarget,
+    policies: list[scaling.ScalingPolicy],
+    situation: formula.Situation,
+    ruling: formula.Ruling,
+    asked_at: float,
+    now: float,
+) -> None:
+    """Write what was ruled: the policies' memory, the activities, the desired capacity."""
     for policy in policies:
         memory = _handled(draft.view, policy)
         if ruling.step is not None:
@@ -122,7 +128,24 @@ def _answer_alarms(
         cause = activities.alarm_cause(step.alarm, step.policy, step.state)
         activities.record_change(draft, target, cause, situation.desired, step.to, step.policy, step.numbers, now)
         scaled_resources.set_desired(draft, target, step.to, now)
-    return look_at
+
+
+def _judged_policies(
+    view: views.View,
+    target: scaling.ScalableTarget,
+    policies: list[scaling.ScalingPolicy],
+    scaled: scaled_resources.Scaled,
+    now: float,
+) -> tuple[tuple[formula.Policy, ...], float | None]:
+    """The target tracking policies as the formula sees them; and from no capacity, when to look at their data again."""
+    last = activities.newest_change(view, target.key)
+    judged = tuple(_judged(view, one, last) for one in policies if one.target_tracking is not None)
+    if scaled.running or scaled.desired:
+        return judged, None
+    stopped_at = last.ended_at if last is not None and last.to_count == 0 else None
+    zero_since = max((at for at in (scaled.desired_since, stopped_at) if at is not None), default=None)
+    looks = (scaling_from_zero.next_look_at(view, one.high, now) for one in judged if one.high is not None)
+    return tuple(_from_zero(view, one, zero_since, now) for one in judged), plan.earliest(*looks)
 
 
 def _from_zero(view: views.View, judged: formula.Policy, zero_since: float | None, now: float) -> formula.Policy:
