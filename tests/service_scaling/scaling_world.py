@@ -11,7 +11,15 @@ import pytest
 from roadstead.api import operation, registry
 from roadstead.base import errors, scope
 from roadstead.control import alarms as alarm_control
-from roadstead.control import composite_alarms, controller, scaling_alarms, scheduled_scaling, service_scaling
+from roadstead.control import (
+    composite_alarms,
+    controller,
+    forecasting,
+    predictive_scaling,
+    scaling_alarms,
+    scheduled_scaling,
+    service_scaling,
+)
 from roadstead.engine import stepper
 from roadstead.model import invariants, record, scaling, scaling_names, services, tables, tasks
 from roadstead.signals import metrics
@@ -40,6 +48,8 @@ CONTROLLERS = (
     scaling_alarms.CONTROLLER,
     service_scaling.CONTROLLER,
     scheduled_scaling.CONTROLLER,
+    predictive_scaling.CONTROLLER,
+    forecasting.CONTROLLER,
 )
 
 
@@ -104,6 +114,7 @@ class World:
             *view.find(tables.ALARMS, "listing", "all"),
             *view.find(tables.COMPOSITE_ALARMS, "listing", "all"),
             *view.find(tables.SCHEDULED_ACTIONS, "by_namespace", "ecs"),
+            *view.find(tables.FORECASTS, "all", "all"),
         ):
             draft.put(one)
         fresh.commit(draft.plan(), self.now)
@@ -226,6 +237,12 @@ class World:
         """UpdateService."""
         self.put(services.with_desired_count(self.service, count, self.now))
         self.settle()
+
+    def ask_targets(self) -> dict[str, Any]:
+        """DescribeScalableTargets of the service."""
+        wanted = {"ServiceNamespace": "ecs", "ResourceIds": [IDENTITY["ResourceId"]]}
+        (found,) = self.call("application-autoscaling", "DescribeScalableTargets", **wanted)["ScalableTargets"]
+        return dict(found)
 
     def get(self, kind: type[record.Record], key: str) -> Any:
         return self.store.view().get(kind, key)

@@ -16,7 +16,17 @@ from typing import Any
 import msgspec
 
 from roadstead.api import registry
-from roadstead.app import controllers, custom_resources, endpoints, events, keys, listener, resetting, settings
+from roadstead.app import (
+    controllers,
+    custom_resources,
+    endpoints,
+    events,
+    forecaster,
+    keys,
+    listener,
+    resetting,
+    settings,
+)
 from roadstead.base import clock as clocks
 from roadstead.base import errors
 from roadstead.base import scope as scopes
@@ -116,6 +126,9 @@ class Server:
         self.custom_resources = custom_resources.CustomResources(self.store, self.committer, self._clock, secret)
         self.custom_resources.start()
         self._clean.push_async_callback(self.custom_resources.stop)
+        self.forecaster = forecaster.Forecaster(self.store, self._clock)
+        self._clean.push_async_callback(self.forecaster.stop)
+        self.forecaster.start()
         self._expire()
         self._clean.callback(self._stop_expiry)
         self._announce(chosen.host)

@@ -30,16 +30,16 @@ def check(queries: tuple[alarms.MetricQuery, ...]) -> int:
         )
     if sum(query.return_data for query in queries) != 1:
         raise problems.MathError("Exactly one element of the metrics list should return data.")
-    compiled = _program(queries)
+    compiled = program_of(queries)
     if compiled.searches:
         raise problems.MathError("SEARCH is not supported on Metric Alarms.")
-    watched = _watched(queries)
-    if compiled.kind(watched) != "TS":
+    watched_id = watched(queries)
+    if compiled.kind(watched_id) != "TS":
         raise problems.MathError(
             "Metrics expression that return multi time series are only allowed for MetricsInsights expression "
             "with an ORDER BY clause"
         )
-    period = compiled.period_seconds(watched)
+    period = compiled.period_seconds(watched_id)
     if period not in FINE_PERIODS_SECONDS and (period < retention.MINUTE or period % retention.MINUTE):
         raise problems.MathError("Period must be 10, 20, 30 or a multiple of 60")
     return period
@@ -51,16 +51,18 @@ def read(
     """(period start, value, 1.0) of what the alarm watches; a computed value has no count of samples. Reads the window
     alone, and of it what the watched expression needs.
     """
-    run = program.Run(_program(queries), view, span.start, span.end, now)
-    (found,) = run.series(_watched(queries))
+    run = program.Run(program_of(queries), view, span.start, span.end, now)
+    (found,) = run.series(watched(queries))
     return [(timestamp, value, 1.0) for timestamp, value in found.points.items()]
 
 
-def _watched(queries: tuple[alarms.MetricQuery, ...]) -> str:
+def watched(queries: tuple[alarms.MetricQuery, ...]) -> str:
+    """The id of the query whose values count."""
     return next(query.id for query in queries if query.return_data)
 
 
-def _program(queries: tuple[alarms.MetricQuery, ...]) -> program.Program:
+def program_of(queries: tuple[alarms.MetricQuery, ...]) -> program.Program:
+    """The queries, compiled. Raises MathError where an expression is wrong."""
     return program.compile_program(tuple(_query(query) for query in queries))
 
 

@@ -17,7 +17,8 @@ from roadstead.control import controller, scaled_resources, scaling_from_zero, s
 from roadstead.control import service_scaling_activities as activities
 from roadstead.control import service_scaling_cooldowns as cooldowns
 from roadstead.control import service_scaling_formula as formula
-from roadstead.model import alarms, record, scaling, scaling_names, tables, tasks
+from roadstead.control import service_scaling_predictive as forecasts
+from roadstead.model import alarms, predictive, record, scaling, scaling_names, tables, tasks
 from roadstead.state import plan, store
 from roadstead.state import view as views
 
@@ -40,8 +41,9 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
     if target.enforce_bounds_at is not None:
         scaled = _enforce_bounds(draft, target, scaled, now)
         draft.put(msgspec.structs.replace(target, enforce_bounds_at=None))
-    asked_again_at = _answer_alarms(draft, target, scaled, now)
-    return draft.plan(plan.earliest(wake_at, activities.deadline(draft), asked_again_at))
+    foreseen = forecasts.act(draft, target, scaled, now)
+    asked_again_at = _answer_alarms(draft, foreseen.target, foreseen.scaled, now)
+    return draft.plan(plan.earliest(wake_at, activities.deadline(draft), asked_again_at, foreseen.wake_at))
 
 
 def _enforce_bounds(
@@ -70,7 +72,8 @@ def _answer_alarms(
     MOMENT_SECONDS of the first are heard before one of them wins (behaviour.md 1.2.7): else the service would go out
     for one and at once in for the next. Cooldowns count from when it was asked.
     """
-    policies = list(draft.view.find(tables.SCALING_POLICIES, "by_target", target.key))
+    stored = draft.view.find(tables.SCALING_POLICIES, "by_target", target.key)
+    policies = [draft.get(scaling.ScalingPolicy, one.key) or one for one in stored if one.predictive_scaling is None]
     judged, look_at = _judged_policies(draft.view, target, policies, scaled, now)
     asks = tuple(ask for one in policies if one.step_scaling is not None for ask in _asks(draft.view, one))
     moments = [
@@ -91,6 +94,7 @@ def _answer_alarms(
         deploying=scaled.blocks_scale_in,
         out_suspended=target.suspended.dynamic_scaling_out,
         in_suspended=target.suspended.dynamic_scaling_in,
+        floor=forecasts.floor(draft.view, target, now),
         policies=judged,
         asks=asks,
     )
@@ -264,6 +268,8 @@ def _keys(change: store.Change, view: views.View) -> Iterable[str]:
             return (target.key,)
         case scaling.ScalingPolicy() as policy:
             return (policy.target_key,)
+        case predictive.Forecast() as forecast:
+            return (forecast.target_key,)
         case scaling.ScalingActivity() as activity:
             return (activity.target_key,) if activity.status in activities.UNFINISHED else ()
         case alarms.MetricAlarm() as alarm:

@@ -65,6 +65,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     deploying: bool = False
     out_suspended: bool = False
     in_suspended: bool = False
+    floor: int = 0
+    """The capacity predicted for now: nothing scales in below it (behaviour.md 1.6)."""
     policies: tuple[Policy, ...]
     asks: tuple[step_scaling_formula.Ask, ...] = ()
     """Alarms that invoke a step scaling policy now."""
@@ -180,8 +182,24 @@ def _step_answers(situation: Situation, now: float) -> list[step_scaling_formula
         if answer.direction == "in" and answer.reason is None and situation.deploying:
             blocked = scaling.NotScaledReason(code="TargetServicePutResourceAsUnscalable")
             answer = msgspec.structs.replace(answer, reason=blocked)
-        found.append(answer)
+        found.append(_not_below_floor(situation, answer))
     return found
+
+
+def _not_below_floor(situation: Situation, answer: step_scaling_formula.Answer) -> step_scaling_formula.Answer:
+    """A step policy's scale-in goes down to the predicted capacity at most."""
+    if answer.direction != "in" or answer.reason is not None or answer.to >= situation.floor:
+        return answer
+    count = min(situation.floor, situation.desired)
+    reason = _already_there(situation) if count == situation.desired else None
+    numbers = _held(situation, answer.numbers, count)
+    return msgspec.structs.replace(answer, to=count, reason=reason, numbers=numbers)
+
+
+def _held(situation: Situation, numbers: scaling.ScalingNumbers, count: int) -> scaling.ScalingNumbers:
+    """The numbers of a scale-in that what is predicted has held up at `count`."""
+    text = f"{numbers.formula}, but {situation.floor} predicted"
+    return msgspec.structs.replace(numbers, bounded=count, predicted=situation.floor, formula=text)
 
 
 def _stepped(answer: step_scaling_formula.Answer) -> Step:
@@ -295,6 +313,10 @@ def _rule_in(situation: Situation, now: float) -> Ruling:
             return Ruling()
         candidates.append(candidate)
     winner = max(candidates, key=_size)
+    if winner.bounded < situation.floor:
+        count = min(situation.floor, situation.desired)
+        numbers = _held(situation, winner.numbers, count)
+        winner = msgspec.structs.replace(winner, bounded=count, numbers=numbers)
     if winner.bounded >= situation.desired:
         if situation.desired <= situation.minimum:
             reason = scaling.NotScaledReason(code="AlreadyAtMinCapacity", min_capacity=situation.minimum)
@@ -334,7 +356,12 @@ def remember(
     if step.direction == "in":
         return msgspec.structs.replace(memory, out_at=None, out_from=0, out_to=0, in_at=now if own else memory.in_at)
     if not own:
-        return msgspec.structs.replace(memory, in_at=None)
+        return after_another_scale_out(memory)
     return msgspec.structs.replace(
         memory, out_at=now, out_from=memory.out_from if crediting else desired, out_to=step.to, in_at=None
     )
+
+
+def after_another_scale_out(memory: scaling.PolicyMemory) -> scaling.PolicyMemory:
+    """A policy's memory after a scale-out that was none of its own: its scale-in cooldown is over."""
+    return msgspec.structs.replace(memory, in_at=None)

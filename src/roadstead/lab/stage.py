@@ -41,7 +41,7 @@ def build(
     scenario has one. Raises problems.Invalid where the production API refuses a policy."""
     made = world.World(
         seed,
-        table.all_controllers(),
+        table.simulated_controllers(),
         start=demand.begin - subject.warm_up,
         checks=False,
         keeps_transcript=False,

@@ -309,7 +309,8 @@ def check_scaling(commit: Commit, view: View) -> None:
                 _hold(resource is not None, f"target {target.key} has no custom resource")
     for _, policy in _pairs(commit, scaling.ScalingPolicy):
         if policy is not None:
-            kinds = (policy.target_tracking is not None) + (policy.step_scaling is not None)
+            given = (policy.target_tracking, policy.step_scaling, policy.predictive_scaling)
+            kinds = sum(one is not None for one in given)
             _hold(kinds == 1, f"policy {policy.key} is of {kinds} kinds")
             _hold_target(view, policy.key, policy.target_key)
     for _, action in _pairs(commit, scaling.ScheduledAction):

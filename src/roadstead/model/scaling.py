@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from roadstead.model import alarms, record
+from roadstead.model import alarms, predictive, record
 
 DEFAULT_COOLDOWN_SECONDS = 300
 ACTIVITY_RETENTION_SECONDS = 42 * 86_400
@@ -34,6 +34,9 @@ class ScalableTarget(record.Record, frozen=True, kw_only=True):
     enforce_bounds_at: float | None = None
     """Set by RegisterScalableTarget and by scheduled actions: bounds are to be enforced; cleared by
     `control.service_scaling` when done."""
+    custom_role_arn: str | None = None
+    """The RoleARN that the caller gave, where that is not ECS's service-linked role: stored to refuse predictive
+    scaling, which works with that role only. `role_arn` is the service-linked one whatever was given."""
     scheduled_resumed_at: float | None = None
     """When scheduled scaling was last no longer suspended: what was due until then is skipped for good."""
 
@@ -114,6 +117,8 @@ class PolicyMemory(record.Value, frozen=True, kw_only=True):
     in_at: float | None = None
     handled_evaluation: dict[str, float] = {}
     """For each alarm (by name): the time of its newest evaluation or repeat that was acted upon."""
+    predicted_hour: float | None = None
+    """Predictive scaling: start of the newest hour whose predicted capacity was seen to."""
 
 
 class ScalingPolicy(record.Record, frozen=True, kw_only=True):
@@ -128,6 +133,7 @@ class ScalingPolicy(record.Record, frozen=True, kw_only=True):
     created_at: float
     target_tracking: TargetTracking | None = None
     step_scaling: StepScaling | None = None
+    predictive_scaling: predictive.PredictiveScaling | None = None
     created_by_id: str
     """The UUID behind `createdBy/` in the alarms' action."""
     alarm_high: str = ""
@@ -218,6 +224,8 @@ class ScalingNumbers(record.Value, frozen=True, kw_only=True):
     """Running count that the formula started from."""
     proposed: int | None = None
     bounded: int | None = None
+    predicted: int | None = None
+    """The capacity predicted for the hour, where that is what kept a service from scaling in (further)."""
     min_capacity: int | None = None
     max_capacity: int | None = None
     formula: str | None = None

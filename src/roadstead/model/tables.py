@@ -15,6 +15,7 @@ from roadstead.model import (
     clusters,
     container_instances,
     custom_resources,
+    predictive,
     record,
     scaling,
     services,
@@ -325,6 +326,16 @@ SCALING_POLICIES = Table(
     },
 )
 
+FORECASTS = Table(
+    "forecasts",
+    predictive.Forecast,
+    indexes={
+        "all": Index(lambda one: (("all",),)),
+        # ("all",) → forecasts that somebody has to compute
+        "asked": Index(lambda one: (("all",),) if one.is_asked else ()),
+    },
+)
+
 SCHEDULED_ACTIONS = Table(
     "scheduled_actions",
     scaling.ScheduledAction,
@@ -417,6 +428,7 @@ ALL: tuple[Table[Any], ...] = (
     SERVICE_EVENTS,
     SCALABLE_TARGETS,
     SCALING_POLICIES,
+    FORECASTS,
     SCHEDULED_ACTIONS,
     CUSTOM_RESOURCES,
     SCALING_ACTIVITIES,

@@ -26,9 +26,7 @@ def queries_of(customized: Any) -> tuple[alarms.MetricQuery, ...]:
     for name in BESIDE_NO_METRICS:
         if getattr(customized, name) not in (None, []):
             raise common.invalid(f"CustomizedMetricSpecification can not have both Metrics and {name}.")
-    if len(msgspec.json.encode(customized.Metrics)) > BYTES_MAX:
-        raise common.invalid("The maximum request size with metric math is 50 KB.")
-    queries = tuple(_query_of(query) for query in customized.Metrics)
+    queries = queries_from(customized.Metrics, expression_period_seconds=PERIOD_SECONDS)
     try:
         alarm_math.check(queries)
     except problems.MathError as problem:
@@ -36,7 +34,15 @@ def queries_of(customized: Any) -> tuple[alarms.MetricQuery, ...]:
     return queries
 
 
-def _query_of(query: Any) -> alarms.MetricQuery:
+def queries_from(given: Any, *, expression_period_seconds: int | None) -> tuple[alarms.MetricQuery, ...]:
+    """A list of metric data queries; what they mean together is not looked at. Expressions have the given period, with
+    None that of what they compute with."""
+    if len(msgspec.json.encode(given)) > BYTES_MAX:
+        raise common.invalid("The maximum request size with metric math is 50 KB.")
+    return tuple(_query_of(query, expression_period_seconds) for query in given)
+
+
+def _query_of(query: Any, expression_period_seconds: int | None) -> alarms.MetricQuery:
     if _ID.fullmatch(query.Id) is None:
         raise common.invalid(
             f"The metric query Id {query.Id} is not valid: it must be of letters, digits and underscores, and begin "
@@ -50,7 +56,7 @@ def _query_of(query: Any) -> alarms.MetricQuery:
         id=query.Id,
         stat=_stat_of(query) if query.MetricStat is not None else None,
         expression=query.Expression,
-        period_seconds=PERIOD_SECONDS if query.Expression is not None else None,
+        period_seconds=expression_period_seconds if query.Expression is not None else None,
         label=query.Label,
         return_data=query.ReturnData is not False,
     )

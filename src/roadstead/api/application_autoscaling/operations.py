@@ -6,7 +6,15 @@ import functools
 from collections.abc import Callable
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import activities, load_balancers, policies, scheduled, tags, targets
+from roadstead.api.application_autoscaling import (
+    activities,
+    forecasts,
+    load_balancers,
+    policies,
+    scheduled,
+    tags,
+    targets,
+)
 from roadstead.state import view as views
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
@@ -76,14 +84,21 @@ def _of_policies(put: Callable[[operation.Call, views.View], operation.Reply]) -
                 f"{_TRACKING}.ScaleInCooldown",
                 f"{_TRACKING}.DisableScaleIn",
                 "StepScalingPolicyConfiguration",
+                "PredictiveScalingPolicyConfiguration",
             ),
-            f"{_WHAT_SCALES} StepScaling and TargetTrackingScaling. --scale-in-datapoints shortens low alarms.",
+            f"{_WHAT_SCALES} Of the latter no PredictiveScaling. --scale-in-datapoints shortens low alarms.",
         ),
         _operation("DeleteScalingPolicy", policies.delete_scaling_policy, (*_IDENTITY, "PolicyName"), _WHAT_SCALES),
         _operation(
             "DescribeScalingPolicies",
             policies.describe_scaling_policies,
             (*_IDENTITY, "PolicyNames", *_PAGING),
+        ),
+        _operation(
+            "GetPredictiveScalingForecast",
+            forecasts.get_predictive_scaling_forecast,
+            (*_IDENTITY, "PolicyName", "StartTime", "EndTime"),
+            "Hours that have begun as they were expected then; both lists are empty before the first forecast.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Scaling policies: put, describe, delete (behaviour.md 1.2-1.4)."""
+"""Scaling policies: put, describe, delete (behaviour.md 1.2-1.4, 1.6)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import common, load_balancers, steps, targets, tracking
+from roadstead.api.application_autoscaling import common, load_balancers, predictive, steps, targets, tracking
 from roadstead.base import errors
 from roadstead.control import alarms_history, scaling_alarm_pair
 from roadstead.model import scaling, scaling_names, tables
@@ -21,6 +21,13 @@ ALARMS_SHOWN_MAX = 100
 """Alarms that DescribeScalingPolicies names for one step scaling policy."""
 TARGET_TRACKING = "TargetTrackingScaling"
 STEP_SCALING = "StepScaling"
+PREDICTIVE_SCALING = "PredictiveScaling"
+CONFIGURATIONS = {
+    TARGET_TRACKING: "TargetTrackingScalingPolicyConfiguration",
+    STEP_SCALING: "StepScalingPolicyConfiguration",
+    PREDICTIVE_SCALING: "PredictiveScalingPolicyConfiguration",
+}
+"""PolicyType → the member that configures it."""
 
 
 def put_scaling_policy(
@@ -40,8 +47,11 @@ def put_scaling_policy(
     key = f"{target.key}|{params.PolicyName}"
     before = view.get(scaling.ScalingPolicy, key)
     others = [one for one in view.find(tables.SCALING_POLICIES, "by_target", target.key) if one.key != key]
-    if _kind(params, before) == STEP_SCALING:
+    kind = _kind(params, before)
+    if kind == STEP_SCALING:
         policy = _step_policy(call, view, wanted, before)
+    elif kind == PREDICTIVE_SCALING:
+        policy = _predictive_policy(call, view, wanted, before, target, target_groups)
     else:
         policy = _tracking_policy(call, view, wanted, before, others, target_groups, scale_in_datapoints)
     if before is None and len(others) >= POLICIES_OF_TARGET_MAX:
@@ -66,18 +76,15 @@ def _kind(params: Any, before: scaling.ScalingPolicy | None) -> str:
     if params.PolicyType is None and before is None:
         raise common.invalid("PolicyType is required when a scaling policy is created.")
     kind: str = params.PolicyType or _policy_type(before)
-    if kind not in (TARGET_TRACKING, STEP_SCALING):
-        raise common.invalid(
-            f"PolicyType {kind} is not supported by this server yet: use {TARGET_TRACKING} or {STEP_SCALING}."
-        )
-    if kind == STEP_SCALING and params.TargetTrackingScalingPolicyConfiguration is not None:
-        raise common.invalid(f"TargetTrackingScalingPolicyConfiguration can not be specified for {kind} policies.")
-    if kind == TARGET_TRACKING and params.StepScalingPolicyConfiguration is not None:
-        raise common.invalid(f"StepScalingPolicyConfiguration can not be specified for {kind} policies.")
+    for other, member in CONFIGURATIONS.items():
+        if other != kind and getattr(params, member) is not None:
+            raise common.invalid(f"{member} can not be specified for {kind} policies.")
     return kind
 
 
 def _policy_type(policy: scaling.ScalingPolicy | None) -> str:
+    if policy is not None and policy.predictive_scaling is not None:
+        return PREDICTIVE_SCALING
     return STEP_SCALING if policy is not None and policy.step_scaling is not None else TARGET_TRACKING
 
 
@@ -93,6 +100,30 @@ def _step_policy(
         before,
         step_scaling=steps.configuration(call.params.StepScalingPolicyConfiguration, known),
         memory=before.memory if before is not None and known is not None else scaling.PolicyMemory(),
+    )
+
+
+def _predictive_policy(
+    call: operation.Call,
+    view: views.View,
+    wanted: common.Identity,
+    before: scaling.ScalingPolicy | None,
+    target: scaling.ScalableTarget,
+    target_groups: load_balancers.TargetGroups,
+) -> scaling.ScalingPolicy:
+    """A predictive scaling policy. An update leaves the hours that were seen to."""
+    given = call.params.PredictiveScalingPolicyConfiguration
+    return _policy(
+        call,
+        view,
+        wanted,
+        before,
+        predictive_scaling=predictive.configuration(
+            given, target, common.find_service(view, wanted), wanted, target_groups
+        ),
+        memory=before.memory
+        if before is not None and before.predictive_scaling is not None
+        else scaling.PolicyMemory(),
     )
 
 
@@ -209,6 +240,8 @@ def _present(view: views.View, policy: scaling.ScalingPolicy) -> dict[str, Any]:
     if policy.step_scaling is not None:
         shown["StepScalingPolicyConfiguration"] = steps.present(policy.step_scaling)
         shown["Alarms"] = _shown_alarms(view, _alarms_pointing_at(view, policy))
+    if policy.predictive_scaling is not None:
+        shown["PredictiveScalingPolicyConfiguration"] = predictive.present(policy.predictive_scaling)
     if policy.target_tracking is not None:
         shown["TargetTrackingScalingPolicyConfiguration"] = tracking.present(policy.target_tracking)
         shown["Alarms"] = _shown_alarms(view, policy.alarm_names)

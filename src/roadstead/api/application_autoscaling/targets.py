@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import common
+from roadstead.api.application_autoscaling import common, forecasts, predictive
 from roadstead.base import errors
 from roadstead.control import alarms_history
 from roadstead.model import alarms, custom_resources, record, scaling, scaling_names, tables
@@ -40,7 +40,14 @@ def register_scalable_target(call: operation.Call, view: views.View) -> operatio
             suspended=suspended,
             enforce_bounds_at=call.now,
             scheduled_resumed_at=call.now if resumed else found.scheduled_resumed_at,
+            custom_role_arn=(
+                found.custom_role_arn if params.RoleARN is None else _custom_role(view, wanted, params.RoleARN)
+            ),
         )
+        if any(
+            one.predictive_scaling is not None for one in view.find(tables.SCALING_POLICIES, "by_target", target.key)
+        ):
+            predictive.check_role(target.custom_role_arn)
     if target.min_capacity < 0:
         raise common.invalid("Minimum capacity can not be less than 0.")
     if target.min_capacity > target.max_capacity:
@@ -70,6 +77,7 @@ def _new_target(call: operation.Call, view: views.View, wanted: common.Identity)
         min_capacity=params.MinCapacity,
         max_capacity=params.MaxCapacity,
         role_arn=_role_arn(view, wanted),
+        custom_role_arn=_custom_role(view, wanted, params.RoleARN),
         suspended=_suspended(params.SuspendedState, scaling.SuspendedState()),
         tags=tuple(tags_of(params.Tags or {})),
         enforce_bounds_at=call.now,
@@ -81,6 +89,11 @@ def _role_arn(view: views.View, wanted: common.Identity) -> str:
     suffix = "ECSService" if wanted.namespace == scaling_names.ECS_NAMESPACE else "CustomResource"
     name = f"{wanted.namespace}.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_{suffix}"
     return f"arn:aws:iam::{view.scope.account}:role/aws-service-role/{name}"
+
+
+def _custom_role(view: views.View, wanted: common.Identity, given: str | None) -> str | None:
+    """The RoleARN of a request, where it names another role than the service-linked one."""
+    return given if given is not None and given != _role_arn(view, wanted) else None
 
 
 def tags_of(wanted: dict[str, str]) -> list[record.Tag]:
@@ -168,12 +181,13 @@ def describe_scalable_targets(call: operation.Call, view: views.View) -> operati
             (not resources or one.resource_id in resources) and (dimension is None or one.dimension == dimension)
         ),
     )
-    shown = [_present(view, one) for one in found]
+    shown = [_present(view, one, call.now) for one in found]
     return operation.Reply(output=common.given(ScalableTargets=shown, NextToken=token))
 
 
-def _present(view: views.View, target: scaling.ScalableTarget) -> dict[str, Any]:
-    return {
+def _present(view: views.View, target: scaling.ScalableTarget, now: float) -> dict[str, Any]:
+    policies = list(view.find(tables.SCALING_POLICIES, "by_target", target.key))
+    shown = {
         "ServiceNamespace": target.namespace,
         "ResourceId": target.resource_id,
         "ScalableDimension": target.dimension,
@@ -188,3 +202,4 @@ def _present(view: views.View, target: scaling.ScalableTarget) -> dict[str, Any]
         },
         "ScalableTargetARN": scaling_names.target_arn(view.scope, target),
     }
+    return shown | common.given(PredictedCapacity=forecasts.predicted_capacity(view, policies, now))

@@ -55,6 +55,7 @@ def decision(activity: scaling.ScalingActivity, policy: scaling.ScalingPolicy | 
             ("capacity", numbers.capacity),
             ("proposed", numbers.proposed),
             ("bounded", numbers.bounded),
+            ("predicted", numbers.predicted),
             ("from", activity.from_count),
             ("to", activity.to_count),
         )
@@ -82,7 +83,7 @@ def _why(activity: scaling.ScalingActivity) -> str:
     """`policy cpu, AlarmHigh: CPUUtilization 80, target 50: ceil(4 × 80 / 50) = 7, bounded to 6 by the maximum`."""
     numbers = activity.numbers
     if activity.policy_name is None or numbers.metric_value is None:
-        return activity.cause
+        return activity.cause + (f": {numbers.formula}" if numbers.formula else "")
     measured = f"{numbers.metric_name or 'metric'} {numbers.metric_value:.10g}"
     if numbers.target_value is not None:
         measured += f", target {numbers.target_value:.10g}"
@@ -91,6 +92,8 @@ def _why(activity: scaling.ScalingActivity) -> str:
     told = f"policy {activity.policy_name}, {_alarm(numbers.alarm_name)}: {measured}: {numbers.formula}"
     if numbers.proposed is None or numbers.bounded is None or numbers.proposed == numbers.bounded:
         return told
+    if numbers.predicted is not None:
+        return told  # what bounded it stands behind the formula
     bound = "minimum" if numbers.bounded > numbers.proposed else "maximum"
     return f"{told}, bounded to {numbers.bounded} by the {bound}"
 

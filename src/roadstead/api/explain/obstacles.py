@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from roadstead.api.explain import reasons
-from roadstead.control import scaled_resources, step_scaling_formula
+from roadstead.control import scaled_resources, service_scaling_predictive, step_scaling_formula
 from roadstead.model import alarms, scaling, scaling_names, tables
 from roadstead.state import view as views
 
@@ -195,6 +195,9 @@ def _not_in(view: views.View, stand: Stand, policy: scaling.ScalingPolicy) -> re
             return _no("in", "OBJECTION", f"policy {other.policy_name} objects: {objection}")
     if stand.desired <= stand.target.min_capacity:
         return _no("in", "AT_MINIMUM", f"the desired count is at the minimum, {stand.target.min_capacity}")
+    floor = service_scaling_predictive.floor(view, stand.target, stand.now)
+    if stand.desired <= floor:
+        return _no("in", "PREDICTED", f"the desired count is at what is predicted for this hour, {floor}")
     if stand.deploying:
         return _no("in", "DEPLOYMENT", "a deployment is in progress")
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterator
 
-from roadstead.api.explain import decisions, obstacles, reasons, service_scaling
+from roadstead.api.explain import decisions, obstacles, predictive, reasons, service_scaling
 from roadstead.control import alarm_watch, scaled_resources
 from roadstead.model import alarms, scaling, scaling_names, services, tables
 from roadstead.state import view as views
@@ -163,6 +163,8 @@ def _policy(view: views.View, stand: obstacles.Stand, policy: scaling.ScalingPol
     """A policy: what its alarms say, and why it changes nothing now."""
     if policy.step_scaling is not None:
         return service_scaling.step_policy(view, stand, policy, policy.step_scaling)
+    if policy.predictive_scaling is not None:
+        return predictive.policy(view, policy, policy.predictive_scaling, stand.now)
     states = []
     for label, name in (("high", policy.alarm_high), ("low", policy.alarm_low)):
         alarm = view.get(alarms.MetricAlarm, name) if name else None
