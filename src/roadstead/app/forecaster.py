@@ -113,4 +113,4 @@ async def _end(worker: asyncio.subprocess.Process) -> None:
     if worker.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             worker.kill()
-        await worker.wait()
+    await worker.communicate()  # until its pipes are closed, too
