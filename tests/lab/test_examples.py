@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 
+import msgspec
 import pytest
 
 from roadstead import lab
@@ -63,6 +64,19 @@ def test_the_guide_shows_what_is_printed(place: int, stem: str, made: dict[str, 
     ]
     costs = [float(re.sub(r"[^\d.]", "", next(cell for cell in cells if "$" in cell))) for cells in shown]
     assert costs == pytest.approx([one.totals.cost for one in result.runs], rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [{"placement_strategy": ()}, {"target_capacity": 90}])
+def test_the_guide_says_what_a_setting_of_the_fleet_costs(changed: dict[str, object]) -> None:
+    subject = scenario.load(ROOT / "examples/scenarios/shop-on-instances.yaml")
+    assert subject.fleet is not None
+    other = msgspec.structs.replace(subject, fleet=msgspec.structs.replace(subject.fleet, **changed))
+    found = lab.simulate(other, [ROOT / "examples/scenarios/policies/cpu75.json"]).runs[0]
+    told = re.search(rf"--set fleet.{next(iter(changed))}=.*\| \$ ([\d.]+) \| (\d+) min \|", GUIDE.read_text())
+    assert told and found.fleet is not None
+    assert float(told[1]) == pytest.approx(found.totals.cost, rel=0.05)
+    assert float(told[2]) == pytest.approx(found.fleet.minutes_waiting, abs=10)
 
 
 def test_pictures_are_small() -> None:

@@ -60,6 +60,7 @@ def test_tasks_wait_while_an_instance_boots(hill: results.Result) -> None:
     fleet = fleet_of(hill)
     assert fleet.minutes_waiting == sum(1 for one in fleet.series.waiting if one) > 0
     assert fleet.task_minutes_waiting == sum(fleet.series.waiting)
+    assert (fleet.minutes_at_max, hill.runs[0].notes) == (0.0, ())
     series = hill.runs[0].series
     assert all(
         waiting <= desired - running
@@ -121,6 +122,8 @@ def test_the_fleets_limit_holds_and_tasks_wait_behind_it() -> None:
     result = run.run(hilly(FLEET.replace("max: 12", "max: 3")), [CPU60])
     fleet, series = fleet_of(result), result.runs[0].series
     assert fleet.peak == 3 and max(series.running) == 12
+    limited = f"for {fleet.minutes_at_max:g} min tasks waited because the fleet is no larger than 3 instances"
+    assert 60 < fleet.minutes_at_max <= fleet.minutes_waiting and result.runs[0].notes == (limited,)
     assert max(fleet.series.waiting) == 8  # 12 tasks at 100 % of CPU ask for ceil(12 × 100 / 60) = 20
     assert result.runs[0].totals.minutes_out > 60
 

@@ -346,26 +346,35 @@ class Recorder:
             max_capacity=high,
             given=candidate.written,
             fleet=fleet,
-            notes=candidate.notes,
+            notes=(*candidate.notes, *_fleet_notes(fleet)),
         )
 
     def _fleet_run(self, task_cost: float) -> results.Fleet | None:
-        if self._fleet is None:
+        fleet, prices = self._fleet, self._subject.prices
+        if fleet is None:
             return None
         series, step_minutes = self._fleet_columns.freeze(), self._subject.step / 60.0
-        hours = self._fleet.paid_seconds() / 3600.0
+        hours = fleet.paid_seconds() / 3600.0
+        waits = [wanted for wanted, waiting in zip(series.wanted, series.waiting, strict=True) if waiting]
         return results.Fleet(
             instance_hours=round(hours, DIGITS),
-            instance_cost=round(hours * (self._subject.prices.instance_hour or 0.0), COST_DIGITS),
+            instance_cost=round(hours * (prices.instance_hour or 0.0), COST_DIGITS),
             task_cost=task_cost,
-            minutes_waiting=round(sum(1 for one in series.waiting if one) * step_minutes, DIGITS),
+            minutes_waiting=round(len(waits) * step_minutes, DIGITS),
             task_minutes_waiting=round(sum(series.waiting) * step_minutes, DIGITS),
+            minutes_at_max=round(waits.count(fleet.max) * step_minutes, DIGITS),
             peak=max(series.running),
-            min=self._fleet.min,
-            max=self._fleet.max,
-            activities=self._fleet.activities,
+            min=fleet.min,
+            max=fleet.max,
+            activities=fleet.activities,
             series=series,
         )
+
+
+def _fleet_notes(fleet: results.Fleet | None) -> tuple[str, ...]:
+    if fleet is None or not fleet.minutes_at_max:
+        return ()
+    return (f"for {fleet.minutes_at_max:g} min tasks waited because the fleet is no larger than {fleet.max} instances",)
 
 
 def _alarm(one: alarms.MetricAlarm) -> results.Alarm:

@@ -132,6 +132,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """In which a task waited for room."""
     task_minutes_waiting: float
     """The same, each task counted."""
+    minutes_at_max: float
+    """In which a task waited and the group was as large as it may be."""
     peak: int
     """Most instances running."""
     min: int
