@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import re
@@ -146,6 +147,22 @@ async def test_a_body_over_the_limit_is_refused_and_its_sender_reads_why(caller:
     exact = body[:-3] + b"{}"
     status, _, answer = await caller.send(headers=caller.sign(headers, exact), body=exact)
     assert status == 200, answer[:200]
+
+
+async def test_put_metric_data_is_limited_to_1_mb_as_it_is_sent(caller: Caller) -> None:
+    data = b'{"Namespace": "n", "MetricData": [{"MetricName": "m", "Value": 1}]}'
+    headers = {
+        "content-type": "application/x-amz-json-1.0",
+        "x-amz-target": "GraniteServiceVersion20100801.PutMetricData",
+    }
+    statuses: list[int] = []
+    for body in (data.ljust(1024 * 1024), data.ljust(1024 * 1024 + 1), gzip.compress(data.ljust(1024 * 1024 + 1))):
+        packed = {"content-encoding": "gzip"} if body.startswith(b"\x1f\x8b") else {}
+        signed = caller.sign({**headers, **packed}, body, service="monitoring")
+        status, _, answer = await caller.send(headers=signed, body=body)
+        statuses.append(status)
+        assert status == 200 or b"larger than 1048576 bytes" in answer
+    assert statuses == [200, 413, 200]
 
 
 async def test_a_chunked_body_over_the_limit_is_refused(caller: Caller) -> None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 from urllib import parse as urls
 
+import msgspec
 import pytest
 
 from roadstead.base import errors
@@ -152,6 +153,31 @@ def test_query_values_are_read_as_their_types() -> None:
     first, second = call.params.MetricData
     assert (first.MetricName, first.Value, first.Timestamp) == ("first", 1500.0, 1767323045.25)
     assert (first.Dimensions[0].Name, second.MetricName) == ("d", "second")
+
+
+def read(body: str) -> Any:
+    """The parameters of a form, written by hand."""
+    return requests.parse(SERVICES, msgspec.structs.replace(cloudwatch(), body=body.encode()), "id").params
+
+
+def test_names_that_lead_nowhere_are_passed_over_and_the_first_of_two_counts() -> None:
+    deep = ".".join(["member"] * 5000)
+    params = read(
+        "AlarmName=one&AlarmName=two&.AlarmName=x&=x&&AlarmName.member.1=x&Dimensions.member=x&Dimensions.1.Name=x"
+        f"&Dimensions.member.0.Name=x&Dimensions.member.01.Name=x&Dimensions.member.1.Nope.Name=x&{deep}=x"
+        "&Dimensions.member.1.Name=d&Dimensions.member.1.Value=a%2Bb+c%26&OKActions=&EvaluationPeriods=%31"
+        "&ComparisonOperator=GreaterThanThreshold&Action=PutMetricAlarm&Version=2010-08-01&Action=ListMetrics"
+        "&AlarmDescription=Action=DeleteAlarms"
+    )
+    (dimension,) = params.Dimensions
+    assert (params.AlarmName, dimension.Name, dimension.Value) == ("one", "d", "a+b c&")
+    assert (params.OKActions, params.EvaluationPeriods, params.AlarmDescription) == ([], 1, "Action=DeleteAlarms")
+
+
+@pytest.mark.parametrize("body", ["Namespace=%ff", "%ff=x", "Namespace=" + "&" * 200_000])
+def test_a_form_that_is_none(body: str) -> None:
+    request = msgspec.structs.replace(cloudwatch(), body=f"Action=ListMetrics&Version=2010-08-01&{body}".encode())
+    assert refused(request).code == "MalformedQueryString"
 
 
 @pytest.mark.parametrize(

@@ -44,5 +44,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     decide: Callable[[Call, view.View], Reply]
     accepts: frozenset[str]
+    body_bytes_max: int | None = None
+    """The longest body as it is sent, gzip not undone, where AWS has a limit of its own for the operation."""
     note: str = ""
     """For docs/operations.md: how it differs from AWS, where it does."""

@@ -80,9 +80,7 @@ class AwsApis:
 
     def too_large(self, request: requests.Request) -> responses.Response:
         """The response to a request whose body is over the limit (`request` has none of it)."""
-        refusal = errors.Refusal(
-            "RequestEntityTooLargeException", f"The body is larger than {requests.BODY_BYTES_MAX} bytes.", status=413
-        )
+        refusal = requests.too_large(requests.BODY_BYTES_MAX)
         return responses.refuse(self._known, requests.detect(self._known, request), refusal, new_request_id())
 
     def _run(
@@ -92,6 +90,7 @@ class AwsApis:
         now = self._clock.now()
         signing_name = self._signing_names[target.service] if target.service is not None else None
         access_key_id = self._verifier.verify(request, signing_name, now)
+        self._check_size(request, target)
         call = requests.parse(self._known, request, request_id, target)
         served = self._find(call)
         names = served.unsupported(call.params)
@@ -109,6 +108,13 @@ class AwsApis:
 
         commit, output = self._store.transact(decide, now)
         return (commit.revision if commit is not None else 0), responses.serialize(self._known, call, output)
+
+    def _check_size(self, request: requests.Request, target: requests.Target) -> None:
+        """Refuse a body that is over the limit of its operation."""
+        served = self._table.get((target.service or "", target.operation or ""))
+        limit = served.body_bytes_max if served is not None else None
+        if limit is not None and len(request.body) > limit:
+            raise requests.too_large(limit)
 
     def _refused(self, error: Exception, target: requests.Target, request_id: str) -> responses.Response:
         if isinstance(error, errors.Refusal):

@@ -116,7 +116,7 @@ def parse(known: services.Services, request: Request, request_id: str, target: T
     if target is None:
         target = detect(known, request)
     if len(request.body) > BODY_BYTES_MAX:
-        raise _too_large()
+        raise too_large(BODY_BYTES_MAX)
     service, operation = _operation(known, request, target)
     params: Any
     if operation.input is None:
@@ -162,10 +162,9 @@ def _operation(
     return service, operation
 
 
-def _too_large() -> errors.Refusal:
-    return errors.Refusal(
-        "RequestEntityTooLargeException", f"The body is larger than {BODY_BYTES_MAX} bytes.", status=413
-    )
+def too_large(bytes_max: int) -> errors.Refusal:
+    """The refusal of a body that is longer than `bytes_max`."""
+    return errors.Refusal("RequestEntityTooLargeException", f"The body is larger than {bytes_max} bytes.", status=413)
 
 
 def _inflate(request: Request) -> bytes:
@@ -182,7 +181,7 @@ def _inflate(request: Request) -> bytes:
     except zlib.error:
         raise values.serialization_error("The body is not valid gzip") from None
     if len(body) > BODY_BYTES_MAX:
-        raise _too_large()
+        raise too_large(BODY_BYTES_MAX)
     if not inflater.eof or inflater.unused_data:
         raise values.serialization_error("The body is not valid gzip")
     return body

@@ -18,8 +18,17 @@ from roadstead.api.cloudwatch import (
 )
 
 
-def _operation(name: str, decide: Any, *accepts: str, note: str = "") -> operation.Operation:
-    return operation.Operation(service="cloudwatch", name=name, decide=decide, accepts=frozenset(accepts), note=note)
+def _operation(
+    name: str, decide: Any, *accepts: str, note: str = "", body_bytes_max: int | None = None
+) -> operation.Operation:
+    return operation.Operation(
+        service="cloudwatch",
+        name=name,
+        decide=decide,
+        accepts=frozenset(accepts),
+        body_bytes_max=body_bytes_max,
+        note=note,
+    )
 
 
 _ALARM = (
@@ -36,7 +45,9 @@ OPERATIONS: tuple[operation.Operation, ...] = (
         put_metric_data.put_metric_data,
         "Namespace",
         "MetricData",
-        note="Data can be read at once. Namespaces that begin with AWS/ are refused.",
+        note="Data can be read at once. Namespaces that begin with AWS/ are refused. A request is at most 1 MB as it "
+        "is sent: compressed by gzip, where it is.",
+        body_bytes_max=put_metric_data.BODY_BYTES_MAX,
     ),
     _operation(
         "GetMetricStatistics",

@@ -15,6 +15,9 @@ from roadstead.state import view as views
 
 DATA_MAX = 1000
 """Data in one call."""
+BODY_BYTES_MAX = 1024 * 1024
+"""One call's body as it is sent: "1 MB in size for HTTP POST requests. You can send a payload compressed by gzip"
+(API_PutMetricData). `wire.requests` bounds what gzip makes of it."""
 VALUES_MAX = 150
 """Entries in a datum's Values and Counts."""
 VALUE_MAX = 2.0**360
