@@ -176,6 +176,16 @@ def test_what_is_not_served_is_refused_by_name(world: World) -> None:
     assert world.refused("DescribeAlarmHistory", **contributor) == ("Unsupported", "AlarmContributorId")
 
 
+def test_no_alarm_has_contributors(world: World) -> None:
+    world.put_alarm()
+    assert world.call("DescribeAlarmContributors", AlarmName="high") == {"AlarmContributors": []}
+    assert world.refused("DescribeAlarmContributors", AlarmName="low") == (
+        "ResourceNotFoundException",
+        "Unknown alarm: low",
+    )
+    assert world.refusal_code("DescribeAlarmContributors", AlarmName="high", NextToken="x") == "InvalidNextToken"
+
+
 def test_alarms_are_found_by_name_prefix_state_and_action(world: World) -> None:
     for name in ("web-low", "api", "web-high"):
         world.put_alarm(name, AlarmActions=[POLICY] if name == "web-high" else None)

@@ -91,6 +91,17 @@ def test_a_user_without_rights_runs_the_whole_flow_with_stand_ins() -> None:
 
 
 @pytest.mark.slow
+def test_status_counts_alarms_of_both_types(simulated: installations.Installation) -> None:
+    cloudwatch = simulated.client("cloudwatch")
+    cloudwatch.put_composite_alarm(AlarmName="always", AlarmRule="TRUE")
+    try:
+        assert "  1 alarms in ALARM: always" in simulated.output("status")
+        assert simulated.json("status")["alarms"] == ["always"]
+    finally:
+        cloudwatch.delete_alarms(AlarmNames=["always"])
+
+
+@pytest.mark.slow
 def test_exit_codes_tell_scripts_what_happened(simulated: installations.Installation, tmp_path: pathlib.Path) -> None:
     one = simulated
 

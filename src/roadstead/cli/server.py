@@ -196,7 +196,11 @@ def status(on: context.Context) -> None:
     """Is it up, and is all well? Exit code 1 where it isn't."""
     health = on.client.local("health")
     clusters = _clusters(on)
-    alarms = on.client.call("cloudwatch", "DescribeAlarms", StateValue="ALARM")["MetricAlarms"]
+    alarms = [
+        alarm
+        for kind in ("CompositeAlarm", "MetricAlarm")
+        for alarm in on.client.pages("cloudwatch", "DescribeAlarms", f"{kind}s", AlarmTypes=[kind], StateValue="ALARM")
+    ]
     if on.out.as_json:
         on.out.json({"health": health, "clusters": clusters, "alarms": [alarm["AlarmName"] for alarm in alarms]})
     else:

@@ -84,7 +84,7 @@ class Transcript:
                         self.note(f"event: {event.message}")
                 case container_instances.ContainerInstance():
                     self._instance(change)
-                case alarms.MetricAlarm():
+                case alarms.MetricAlarm() | alarms.CompositeAlarm():
                     self._alarm(change)
                 case scaling.ScalingActivity():
                     self._activity(change)
@@ -157,10 +157,12 @@ class Transcript:
 
     def _alarm(self, change: store.Change) -> None:
         before, after = change.before, change.after
-        if not isinstance(after, alarms.MetricAlarm):
+        if not isinstance(after, alarms.MetricAlarm | alarms.CompositeAlarm):
             self.note(f"alarm {change.key} deleted")
-        elif not isinstance(before, alarms.MetricAlarm):
-            self.note(f"alarm {after.name} made: {after.spec.comparison_operator} {after.spec.threshold:g}")
+        elif not isinstance(before, alarms.MetricAlarm | alarms.CompositeAlarm):
+            spec = after.spec
+            rule = f"{spec.comparison_operator} {spec.threshold:g}" if isinstance(spec, alarms.AlarmSpec) else spec.rule
+            self.note(f"alarm {after.name} made: {rule}")
         elif before.observed.state != after.observed.state:
             states = f"{before.observed.state} -> {after.observed.state}"
             self.note(f"alarm {after.name} {states}: {after.observed.reason}")

@@ -9,7 +9,7 @@ import msgspec
 
 from roadstead.api import operation
 from roadstead.api.cloudwatch import common, metric_queries
-from roadstead.base import pagination
+from roadstead.base import errors, pagination
 from roadstead.control import alarm_lookup, alarms_history, composite_reasons
 from roadstead.model import alarms, tables
 from roadstead.state import view as views
@@ -170,6 +170,23 @@ def describe_alarms_for_metric(call: operation.Call, view: views.View) -> operat
         and params.Unit in (None, alarm.spec.unit)
     ]
     return operation.Reply(output={"MetricAlarms": shown})
+
+
+def describe_alarm_contributors(call: operation.Call, view: views.View) -> operation.Reply:
+    """DescribeAlarmContributors: none. They are the time series of an alarm on a Metrics Insights query, which watches
+    many; the alarms that are served watch one.
+    """
+    name, token = call.params.AlarmName, call.params.NextToken
+    if alarm_lookup.find(view, name) is None:
+        raise errors.Refusal(
+            "ResourceNotFoundException",
+            f"Unknown alarm: {name}",
+            status=404,
+            members={"ResourceType": "alarm", "ResourceId": name},
+        )
+    if token is not None:
+        raise common.invalid_token()
+    return operation.Reply(output={"AlarmContributors": []})
 
 
 def _present(view: views.View, alarm: alarms.AnyAlarm) -> dict[str, Any]:

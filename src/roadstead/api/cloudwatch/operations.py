@@ -99,6 +99,12 @@ OPERATIONS: tuple[operation.Operation, ...] = (
         "Namespace", "MetricName", "Dimensions", "Statistic", "ExtendedStatistic", "Period", "Unit",
     ),
     _operation(
+        "DescribeAlarmContributors",
+        describe_alarms.describe_alarm_contributors,
+        "AlarmName", "NextToken",
+        note="Always none: alarms on Metrics Insights queries, the only ones that have some, are not served.",
+    ),
+    _operation(
         "DeleteAlarms",
         alarms.delete_alarms,
         "AlarmNames",
