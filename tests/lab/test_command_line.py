@@ -46,7 +46,7 @@ def test_the_table_marks_the_cheapest(folder: pathlib.Path) -> None:
     header, best, fixed = [line for line in done.stdout.splitlines() if line]
     assert header.split()[:4] == ["POLICY", "COST", "TASK", "HOURS"]
     assert best.startswith("cpu60  ← cheapest within 30 min  $ ")
-    assert fixed.split() == ["fixed", "20", "$", "1.97", "40", "0", "min", "151", "%", "0", "0", "20"]
+    assert fixed.split() == ["fixed", "20", "$", "1.97", "40", "0", "min", "151", "%", "0.0", "h", "0", "0", "20"]
     assert "2 runs × 120 steps" in done.stderr and "seed 1" in done.stderr
 
 
@@ -88,7 +88,7 @@ def test_markdown_for_a_pull_request(folder: pathlib.Path) -> None:
     done = simulate(folder, "ramp.yaml", "--format", "md")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("**Two hours**: cpu60 is the cheapest within the objective")
-    assert "| fixed 20 | $ 1.97 | 40 | 0 min | 151 % | 0 | 0 | 20 |" in lines
+    assert "| fixed 20 | $ 1.97 | 40 | 0 min | 151 % | 0.0 h | 0 | 0 | 20 |" in lines
     assert any(line.startswith("requests/s       ▂") for line in lines)
 
 

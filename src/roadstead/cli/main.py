@@ -455,11 +455,13 @@ def simulate(
     changes: simulate_options.Set = None,
     policy: simulate_options.Policy = None,
     fixed: simulate_options.Fixed = None,
+    sweep: simulate_options.Sweep = None,
     recommend: simulate_options.Recommend = False,
     seed: simulate_options.Seed = None,
     html: simulate_options.Html = None,
     json_file: simulate_options.JsonFile = None,
     form: simulate_options.Format = "text",
+    jobs: simulate_options.Jobs = None,
     cluster: Cluster = "default",
 ) -> None:
     """Try scaling policies on traffic before trusting them; without --policy and --fixed those of the scenario."""
@@ -480,7 +482,9 @@ def simulate(
         html=html,
         json=json_file,
         format=form,
+        sweep=tuple(sweep or ()),
         recommend=recommend,
+        jobs=jobs,
     )
     module.show(opened(ctx), wanted)
 

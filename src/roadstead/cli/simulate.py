@@ -12,20 +12,21 @@ import msgspec
 import rich.progress
 import rich.text
 
-from roadstead.cli import context, failures, recorded
+from roadstead.cli import context, failures, pool, recorded
 from roadstead.lab import (
     apply,
     documents,
     live,
     policies,
     problems,
-    recommend,
     report,
     results,
     run,
     scenario,
+    search,
     spans,
     summary,
+    sweeps,
 )
 from roadstead.lab import recorded as recorded_metrics
 
@@ -54,8 +55,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     json: pathlib.Path | None
     """Where the whole result goes; `-`: the totals to standard output, in place of the table."""
     format: str
+    sweep: tuple[str, ...] = ()
+    """`PARAMETER=VALUES`."""
     recommend: bool = False
     """Look for the cheapest policy, too, and say how to apply it."""
+    jobs: int | None = None
+    """Processes; else one a core."""
 
 
 def show(on: context.Context, wanted: Wanted) -> None:
@@ -65,10 +70,10 @@ def show(on: context.Context, wanted: Wanted) -> None:
     try:
         subject, candidates, fixed = _read(on, wanted)
         began = time.monotonic()
-        count = len(candidates) + len(fixed) + (recommend.RUNS_MAX if wanted.recommend else 0)
-        with _progress(on, count) as progress:
-            work = recommend.search if wanted.recommend else run.run
-            result = work(subject, candidates, fixed, wanted.seed, progress)
+        count = len(candidates) + len(fixed) + (search.RUNS_MAX if wanted.recommend else 0)
+        with _progress(on, count) as progress, pool.Pool(wanted.jobs or pool.cores()) as spread:
+            work = search.recommend if wanted.recommend else run.simulate
+            result = work(subject, candidates, fixed, seed=wanted.seed, progress=progress, spread=spread)
         seconds = time.monotonic() - began
     except problems.Invalid as problem:
         raise failures.Failure(str(problem), "See docs/guides/choosing-a-policy.md.", failures.USAGE) from None
@@ -91,13 +96,21 @@ def _read(on: context.Context, wanted: Wanted) -> tuple[scenario.Scenario, list[
     """The scenario, and what to try: what the command line names, else what the scenario or the service does."""
     described = recorded.describe(on, wanted.cluster, wanted.from_service) if wanted.from_service else None
     subject = _scenario(on, wanted, described)
+    if wanted.sweep:
+        parameters = dict(_parameter(one) for one in wanted.sweep)
+        return subject, sweeps.beside(wanted.policies, parameters), wanted.fixed
     if wanted.policies or wanted.fixed:
         return subject, [policies.load(path) for path in wanted.policies], wanted.fixed
     if described is not None:
         return subject, _as_it_is(on, described, wanted.recommend), ()
-    if wanted.recommend:
-        return subject, [], ()
-    return subject, [policies.load(pathlib.Path(subject.folder, name)) for name in subject.policies], subject.fixed
+    return (subject, [], ()) if wanted.recommend else (subject, run.of_scenario(subject), subject.fixed)
+
+
+def _parameter(text: str) -> tuple[str, tuple[sweeps.Value, ...]]:
+    name, equals, given = text.partition("=")
+    if not equals:
+        raise problems.Invalid(f"{text!r} sweeps nothing: say PARAMETER=FROM:TO:STEP or PARAMETER=A,B", field="--sweep")
+    return name, sweeps.values(name, given if ":" in given else documents.scalar_or_flow(f"[{given}]", text))
 
 
 def _scenario(on: context.Context, wanted: Wanted, described: live.Described | None) -> scenario.Scenario:
@@ -199,9 +212,11 @@ def _table(on: context.Context, result: results.Result, seconds: float) -> None:
     on.out.remark(f"{runs} × {result.steps:,} steps, {seconds:.1f} s, seed {result.seed}")
     headers = [header.upper() for header in summary.headers(result)]
     table = on.out.table(*headers, right=tuple(headers[1:]))
-    arrow = "←" if on.out.utf8 else "<-"
+    arrow, sign = ("←", summary.FRONT_SIGN) if on.out.utf8 else ("<-", "*")
     for row in summary.rows(result):
         name = rich.text.Text(row.cells[0])
+        if row.is_on_front and summary.has_front(result):
+            name.append(f" {sign}", style="cyan")
         if row.is_best:
             name.append(f"  {arrow} {summary.mark(result)}", style="green")
         out = rich.text.Text(row.cells[3], style="green" if row.is_within else "red")
@@ -209,9 +224,13 @@ def _table(on: context.Context, result: results.Result, seconds: float) -> None:
     on.out.line()
     on.out.show(table)
     on.out.line()
+    if summary.has_front(result):
+        on.out.line(f"{sign} {summary.FRONT_WORDS}")
+        if beaten := summary.beaten(result):
+            on.out.line(beaten)
     if result.best is None:
         on.out.line(summary.answer(result))
-    for one in result.runs:
+    for one in result.shown:
         for note in one.notes:
             on.out.remark(f"{one.name}: {note}")
 

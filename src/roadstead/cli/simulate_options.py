@@ -69,6 +69,19 @@ Fixed = Annotated[
     list[int] | None,
     typer.Option(min=1, max=5000, help="A fixed count to compare with; may be repeated.", rich_help_panel="Try"),
 ]
+Sweep = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PARAMETER=VALUES",
+        help="Try every --policy (else target tracking on CPU) with all of these values, as in "
+        "--sweep TargetValue=40:90:5 --sweep ScaleInCooldown=60,300,900; several make all combinations.",
+        rich_help_panel="Try",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, help="Processes side by side; else one a core. The result is the same."),
+]
 Recommend = Annotated[
     bool,
     typer.Option(

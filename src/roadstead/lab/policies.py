@@ -61,6 +61,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     written: dict[str, list[dict[str, Any]]] = {}
     """Policies, ScheduledActions and Alarms with the metrics that they were written for: to apply them elsewhere."""
     notes: tuple[str, ...] = ()
+    is_named: bool = True
+    """Somebody named it: its series are kept whatever comes out. Else a sweep or a search made it."""
 
     @property
     def uses_lab_metrics(self) -> bool:
@@ -86,39 +88,49 @@ def tracking(
     name: str, target: float, *, out_seconds: int = 300, in_seconds: int = 300, high_resolution: bool = False
 ) -> Candidate:
     """Target tracking on CPU at `target` percent, with these cooldowns."""
+    return parse(cpu_tracking(target, out_seconds, in_seconds, high_resolution), name)
+
+
+def cpu_tracking(
+    target: float, out_seconds: int = 300, in_seconds: int = 300, high_resolution: bool = False
+) -> dict[str, Any]:
+    """The same as the AWS CLI takes it."""
     metric = "ECSServiceAverageCPUUtilization" + ("HighResolution" if high_resolution else "")
-    configuration = {
+    return {
         "TargetValue": float(target),
         "PredefinedMetricSpecification": {"PredefinedMetricType": metric},
         "ScaleOutCooldown": out_seconds,
         "ScaleInCooldown": in_seconds,
     }
-    return parse(configuration, name)
 
 
 def load(path: pathlib.Path) -> Candidate:
     """What a JSON file holds; named after it. Raises problems.Invalid."""
+    return parse(read(path), path.stem, str(path))
+
+
+def read(path: pathlib.Path) -> Any:
+    """The JSON of a file. Raises problems.Invalid."""
     text = scenario.read_text(path, POLICY_BYTES_MAX)
     try:
-        given = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as problem:
         raise problems.Invalid(f"this is no JSON: {problem.msg}", file=str(path), line=problem.lineno) from None
-    return parse(given, path.stem, str(path))
 
 
 def parse(given: Any, name: str, file: str = "") -> Candidate:
     """A candidate from JSON that was read already. Raises problems.Invalid."""
     try:
-        return _parse(given, name)
+        return _parse(as_set(given), name)
     except ValueError as problem:
         raise problems.Invalid(str(problem), file=file or name) from None
 
 
-def _parse(given: Any, name: str) -> Candidate:
-    if isinstance(given, list):
-        given = {"Policies": given}
-    if not isinstance(given, dict):
+def as_set(value: Any) -> dict[str, Any]:
+    """What a file may hold, as an object of `SET_FIELDS`. Raises ValueError."""
+    if not isinstance(value, dict | list):
         raise ValueError("an object is needed, or a list of them")
+    given: dict[str, Any] = {"Policies": value} if isinstance(value, list) else value
     if "ScalingPolicies" in given:
         given = {"Policies": given["ScalingPolicies"]}
     if "TargetValue" in given:
@@ -131,6 +143,11 @@ def _parse(given: Any, name: str) -> Candidate:
             f"{', '.join(unknown) or 'this'} is no policy: give a target tracking configuration, the input of "
             f"put-scaling-policy, the output of describe-scaling-policies, or an object of {', '.join(SET_FIELDS)}"
         )
+    return given
+
+
+def _parse(given: dict[str, Any], name: str) -> Candidate:
+    name = str(given.get("Name", name))
     policies = [_policy(one, name, place) for place, one in enumerate(_objects(given, "Policies"))]
     actions = [_without(one, (*IDENTITY, *PRINTED)) for one in _objects(given, "ScheduledActions")]
     described = [
@@ -145,7 +162,7 @@ def _parse(given: Any, name: str) -> Candidate:
                 f"with its name in AlarmActions"
             )
     return Candidate(
-        name=str(given.get("Name", name)),
+        name=name,
         policies=tuple(policy for policy, _ in policies),
         scheduled_actions=tuple(actions),
         alarms=tuple(alarms),

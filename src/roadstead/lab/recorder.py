@@ -311,6 +311,9 @@ class Recorder:
         hours = self._task_seconds / 3600.0
         done = [one for one in self._activities if one.is_change]
         minutes_out = sum(columns.out) * subject.step / 60.0
+        limit = subject.objective.utilization_percent or 100.0
+        per_task = subject.service.requests_per_second * min(limit, 100.0) / 100.0
+        over, short = results.over_and_short(columns.demand, columns.running, per_task, subject.step)
         task_cost = round(hours * subject.task_hour, COST_DIGITS)
         fleet = self._fleet_run(task_cost)
         totals = results.Totals(
@@ -318,6 +321,8 @@ class Recorder:
             task_hours=round(hours, DIGITS),
             minutes_out=round(minutes_out, DIGITS),
             spare_percent=round(100.0 * (served_most / self._arrived - 1.0), DIGITS) if self._arrived else 0.0,
+            over_task_hours=round(over, DIGITS),
+            short_task_hours=round(short, DIGITS),
             activities=len(done),
             flaps=results.flaps(done),
             peak=max(columns.running),
@@ -347,6 +352,7 @@ class Recorder:
             given=candidate.written,
             fleet=fleet,
             notes=(*candidate.notes, *_fleet_notes(fleet)),
+            is_named=candidate.is_named,
         )
 
     def _fleet_run(self, task_cost: float) -> results.Fleet | None:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from roadstead.lab import apply, results, spans, summary
+from roadstead.lab import apply, front, results, spans, summary
 
 POINTS_MAX = 20_000
 """Points of a series in the page."""
@@ -23,6 +23,8 @@ RUG_MAX = 5_000
 ALARM_CHANGES_MAX = 20_000
 ACTIVITIES_MAX = 20_000
 """Newest activities of a run in the page."""
+RUNS_DRAWN_MAX = 24
+"""Runs whose graphs are in the page; of more there are the numbers alone."""
 SCALES = (1, 10, 100, 1000)
 MOST = 1000.0
 """A series is scaled up until its largest value has about four digits."""
@@ -42,9 +44,11 @@ def page(result: results.Result) -> bytes:
         "objective": html.escape(result.objective),
         "table": _table(result),
         "fleet": _asset("report-fleet.html") if result.instance_hour is not None else "",
+        "front": _front(result),
+        "quality": _QUALITY if _has_quality(result) else "",
         "assumptions": "\n".join(
             f"<li>{html.escape(line)}</li>"
-            for line in (*result.assumptions, *(f"{one.name}: {note}." for one in result.runs for note in one.notes))
+            for line in (*result.assumptions, *(f"{one.name}: {note}." for one in result.shown for note in one.notes))
         ),
         "data": _json(data(result)),
         "css": _asset("report.css"),
@@ -68,14 +72,49 @@ def _json(value: Any) -> str:
 def _table(result: results.Result) -> str:
     heads = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in summary.headers(result))
     lines = [f'<table id="policies"><thead><tr>{heads}</tr></thead><tbody>']
-    for row in summary.rows(result):
+    places = _places(result)
+    for one, row in zip(result.shown, summary.rows(result), strict=True):
         cells = [html.escape(one) for one in row.cells]
         best = f'<span class="best">← {html.escape(summary.mark(result))}</span>' if row.is_best else ""
+        if row.is_on_front and summary.has_front(result):
+            best = (
+                f' <span class="on-front" title="{html.escape(summary.FRONT_WORDS)}">{summary.FRONT_SIGN}</span>{best}'
+            )
         tone = "within" if row.is_within else "beyond"
         middle = f"<td>{cells[1]}</td><td>{cells[2]}</td><td class='{tone}'>{cells[3]}</td>"
         rest = "".join(f"<td>{one}</td>" for one in cells[4:])
-        lines.append(f"<tr><td>{cells[0]}{best}</td>{middle}{rest}</tr>")
+        place = f' data-place="{places[one.name]}"' if one.name in places else ""
+        lines.append(f"<tr{place}><td>{cells[0]}{best}</td>{middle}{rest}</tr>")
     return "\n".join([*lines, "</tbody></table>"])
+
+
+def _places(result: results.Result) -> dict[str, int]:
+    """Where in the page's data the runs are that it draws, by name."""
+    return {one.name: place for place, one in enumerate(drawn(result))}
+
+
+def _front(result: results.Result) -> str:
+    """The section with the picture of all runs, where some were looked through."""
+    if not summary.has_front(result):
+        return ""
+    picture = front.scatter(result, _places(result))
+    beaten = f"{summary.beaten(result)}." if summary.beaten(result) else ""
+    return _FRONT.format(
+        picture=picture, sign=summary.FRONT_SIGN, words=summary.FRONT_WORDS, beaten=html.escape(beaten)
+    )
+
+
+_FRONT = """<section>
+<div class="head"><h2>Cost against minutes out of objective</h2>
+<span class="small">select a point to see its run below</span></div>
+<p class="small">Each point is a policy. The line joins those of which {words} ({sign}). {beaten}</p>
+<div class="graph scatter">{picture}</div>
+</section>"""
+_QUALITY = """<div class="graph" id="quality" role="img" aria-label="Latency and dropped requests over time"></div>"""
+
+
+def _has_quality(result: results.Result) -> bool:
+    return result.latency_limit_seconds is not None or result.dropped_limit_percent is not None
 
 
 # ---------------------------------------------------------------------------------------------- data
@@ -85,17 +124,27 @@ def data(result: results.Result) -> dict[str, Any]:
     """What the page's scripts read; moments are seconds after the begin."""
     width = bucket(result.steps)
     texts: dict[str, int] = {}
-    names = [one.name for one in result.runs]
+    runs = drawn(result)
     return {
         "begin": round(result.begin),
         "end": round(result.begin + result.seconds),
         "requestsPerSecond": result.requests_per_second,
-        "selected": names.index(result.best) if result.best is not None else 0,
+        "selected": next((place for place, one in enumerate(runs) if one.name == result.best), 0),
         "x": _moments(result.steps, width, result.step_seconds),
-        "demand": _series(result.runs[0].series.demand, width),
-        "runs": [_run(result, one, width, texts) for one in result.runs],
+        "demand": _series(result.demand, width),
+        "runs": [_run(result, one, width, texts) for one in runs],
+        "quality": {"latencyLimit": result.latency_limit_seconds, "droppedLimit": result.dropped_limit_percent},
         "texts": list(texts),
     }
+
+
+def drawn(result: results.Result) -> Sequence[results.Run]:
+    """The runs whose graphs are in the page: those that are shown, as many as there may be, the best among them."""
+    shown = result.shown
+    if len(shown) <= RUNS_DRAWN_MAX:
+        return shown
+    kept = {one.name for one in shown[: RUNS_DRAWN_MAX - 1]} | {result.best}
+    return [one for one in shown if one.name in kept]
 
 
 def bucket(steps: int) -> int:
@@ -154,6 +203,7 @@ def _run(result: results.Result, one: results.Run, width: int, texts: dict[str, 
         "desired": _series(one.series.desired, width),
         "running": _series(one.series.running, width),
         "out": _spans_out(one.series.out, result.step_seconds),
+        **(_quality(one, width) if _has_quality(result) else {}),
         "alarms": [
             {
                 "asks": alarm.asks,
@@ -204,6 +254,10 @@ def _fleet(
         "waiting": _series(fleet.series.waiting, width),
         "activities": _activities(result, fleet.activities, texts),
     }
+
+
+def _quality(one: results.Run, width: int) -> dict[str, Any]:
+    return {"latency": _series(one.series.latency, width), "dropped": _series(one.series.dropped, width)}
 
 
 def _spans_out(out: Sequence[int], step_seconds: float) -> list[list[int]]:

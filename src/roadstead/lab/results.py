@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ FLAP_SECONDS = 1800.0
 """A scale-in that a scale-out undoes within so long is a flap."""
 UTILIZATION_MAX = 20.0
 LATENCY_MAX_SECONDS = 86_400.0
+NEARLY = 1e-9
+"""Of a task: what rounding makes."""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +29,10 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Out of objective."""
     spare_percent: float
     """What the running tasks could have served over what came, less 100 %."""
+    over_task_hours: float
+    """Over-provisioning: of tasks that ran though what came was not too much for the others."""
+    short_task_hours: float
+    """Under-provisioning: of tasks that were missing, so that what came was too much for those that ran."""
     activities: int
     """Changes of the desired count; what was refused, or set bounds alone, doesn't count."""
     flaps: int
@@ -174,6 +181,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     fleet: Fleet | None = None
     """None where the scenario has none: there was always room."""
     notes: tuple[str, ...] = ()
+    is_named: bool = True
+    """Somebody asked for it by name; else a sweep or a search made it."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether series and activities are still there: `slim` drops those of runs that nobody will look at."""
+        return len(self.series.running) > 0
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,8 +208,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     objective: str
     """In words."""
     minutes_allowed: float
+    latency_limit_seconds: float | None
+    """The objective's; None where latency is none."""
+    dropped_limit_percent: float | None
     best: str | None
     """The cheapest run within the objective; None where none is."""
+    front: tuple[str, ...]
+    """The runs that no other beats in cost and in minutes out of objective, the cheapest first."""
     runs: tuple[Run, ...]
     assumptions: tuple[str, ...]
 
@@ -204,11 +223,69 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         """How long the simulated time is."""
         return self.steps * self.step_seconds
 
+    @property
+    def shown(self) -> tuple[Run, ...]:
+        """The runs to look at: those that were named, then the rest of the front."""
+        rest = {one.name: one for one in self.runs if not one.is_named}
+        return (*(one for one in self.runs if one.is_named), *(rest[name] for name in self.front if name in rest))
+
+    @property
+    def demand(self) -> Sequence[float]:
+        """Requests a second in each step: the same for all."""
+        return self.shown[0].series.demand
+
+
+def worth(one: Run) -> tuple[float, float]:
+    """Cost in cents, and minutes out of objective: of both less is better."""
+    return round(one.totals.cost, 2), one.totals.minutes_out
+
 
 def cheapest(runs: Sequence[Run]) -> Run | None:
-    """The cheapest within the objective; of equals the one with fewer minutes out, then the first."""
-    within = [one for one in runs if one.is_within]
-    return min(within, key=lambda one: (round(one.totals.cost, 2), one.totals.minutes_out), default=None)
+    """The cheapest within the objective; of equals the one with fewer minutes out, then the first. On the front."""
+    return min((one for one in runs if one.is_within), key=worth, default=None)
+
+
+def front(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The Pareto front: runs that no other beats in cost and minutes out, the cheapest first; of equals the first."""
+    found: list[Run] = []
+    for one in sorted(runs, key=worth):
+        if not found or one.totals.minutes_out < found[-1].totals.minutes_out:
+            found.append(one)
+    return tuple(found)
+
+
+def slim(runs: Sequence[Run]) -> list[Run]:
+    """The same runs; those that nobody named and that are not on the front keep their totals alone."""
+    kept = {one.name for one in front(runs)}
+    return [one if one.is_named or one.name in kept or not one.is_whole else _totals_alone(one) for one in runs]
+
+
+def _totals_alone(one: Run) -> Run:
+    nothing = Series(demand=(), metric=(), utilization=(), latency=(), dropped=(), desired=(), running=(), out=())
+    return msgspec.structs.replace(
+        one, series=nothing, alarms=(), alarm_changes=(), bounds=(), activities=(), fleet=_fleet_alone(one.fleet)
+    )
+
+
+def _fleet_alone(fleet: Fleet | None) -> Fleet | None:
+    if fleet is None:
+        return None
+    nothing = FleetSeries(wanted=(), running=(), waiting=())
+    return msgspec.structs.replace(fleet, series=nothing, activities=())
+
+
+def over_and_short(
+    demand: Sequence[float], running: Sequence[int], per_task: float, step_seconds: float
+) -> tuple[float, float]:
+    """Task hours more than needed, and those that were missing. A task is good for `per_task` requests a second."""
+    over = short = 0
+    for rate, count in zip(demand, running, strict=True):
+        spare = count - math.ceil(rate / per_task - NEARLY)
+        if spare > 0:
+            over += spare
+        else:
+            short -= spare
+    return over * step_seconds / 3600.0, short * step_seconds / 3600.0
 
 
 def flaps(activities: Sequence[Activity]) -> int:

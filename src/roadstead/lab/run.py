@@ -7,15 +7,31 @@ from __future__ import annotations
 
 import importlib.metadata
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from roadstead.lab import fleet as fleets
-from roadstead.lab import policies, problems, recorder, results, scenario, service_model, spans, stage, timings, traffic
+from roadstead.lab import (
+    policies,
+    problems,
+    recorder,
+    results,
+    scenario,
+    service_model,
+    spans,
+    stage,
+    sweeps,
+    timings,
+    traffic,
+)
 
+Source = str | pathlib.Path | scenario.Scenario
+Policy = str | pathlib.Path | policies.Candidate
 CHUNKS = 200
 """How often progress is told in a run."""
 Progress = Callable[[str, float], None]
 """Hears the name of the run, and which part of it is done."""
+Spread = Callable[["Bench", Sequence[policies.Candidate]], Iterator[results.Run]]
+"""Has candidates run, each by itself, and gives back their runs in the same order: a shell's way to use all cores."""
 
 
 def run(
@@ -24,50 +40,77 @@ def run(
     fixed: Sequence[int] = (),
     seed: int | None = None,
     progress: Progress | None = None,
+    spread: Spread | None = None,
 ) -> results.Result:
     """All candidates, then all fixed counts. `seed` instead of the scenario's. Raises problems.Invalid."""
-    seed = subject.seed if seed is None else seed
     every = [*candidates, *(policies.fixed(count) for count in fixed)]
     if not every:
         raise problems.Invalid("there is nothing to try: give a policy, or a fixed count")
-    if len(every) > policies.CANDIDATES_MAX:
+    check_candidates(subject, every)
+    bench = Bench.of(subject, subject.seed if seed is None else seed, progress, spread)
+    return bench.result(bench.many(every))
+
+
+def check_candidates(subject: scenario.Scenario, candidates: Sequence[policies.Candidate]) -> None:
+    """Raises problems.Invalid where they are too many, have bounds that can't be, or two have the same name: a result
+    tells runs by it."""
+    if len(candidates) > policies.CANDIDATES_MAX:
         raise problems.Invalid(f"more than {policies.CANDIDATES_MAX} policies and counts")
-    check_names(every)
-    bench = Bench(subject, seed, progress)
-    return bench.result([bench.one(candidate) for candidate in every])
-
-
-def check_names(candidates: Sequence[policies.Candidate]) -> None:
-    """Raises problems.Invalid where two have the same: a result tells runs by it."""
-    names = [one.name for one in candidates]
-    double = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if double is not None:
-        raise problems.Invalid(f"two policies are called {double}: give one another Name, or its file another name")
+    names: set[str] = set()
+    for one in candidates:
+        policies.bounds(subject, one)
+        if one.name in names:
+            raise problems.Invalid(
+                f"two policies are called {one.name}: give one another Name, or its file another name"
+            )
+        names.add(one.name)
 
 
 class Bench:
-    """A scenario with its traffic worked out: runs one candidate after the other."""
+    """A scenario with its traffic worked out: runs candidates, one after the other or as `spread` does."""
 
-    def __init__(self, subject: scenario.Scenario, seed: int, progress: Progress | None = None) -> None:
-        """Raises problems.Invalid where a trace can't be read."""
+    def __init__(
+        self,
+        subject: scenario.Scenario,
+        demand: traffic.Demand,
+        seed: int,
+        progress: Progress | None = None,
+        spread: Spread | None = None,
+    ) -> None:
         self.subject = subject
-        self.demand = traffic.make(subject, seed)
-        self._seed = seed
-        self._progress = progress
+        self.demand = demand
+        self.seed = seed
+        self.progress = progress
+        self._spread = spread
         self._model = service_model.Model(subject.service)
+
+    @classmethod
+    def of(
+        cls, subject: scenario.Scenario, seed: int, progress: Progress | None = None, spread: Spread | None = None
+    ) -> Bench:
+        """Works out the traffic. Raises problems.Invalid where a trace can't be read."""
+        return cls(subject, traffic.make(subject, seed), seed, progress, spread)
+
+    def many(self, candidates: Sequence[policies.Candidate], before: Sequence[results.Run] = ()) -> list[results.Run]:
+        """`before`, and a run of each candidate, in this order; slim, so that memory is bounded. Raises
+        problems.Invalid."""
+        found = list(before)
+        for one in self._spread(self, candidates) if self._spread is not None else map(self.one, candidates):
+            found = results.slim([*found, one])
+        return found
 
     def one(self, candidate: policies.Candidate) -> results.Run:
         """A candidate on the whole of the traffic. Raises problems.Invalid."""
         subject, demand, model = self.subject, self.demand, self._model
-        world, fleet = stage.build(subject, demand, candidate, model, self._seed)
+        world, fleet = stage.build(subject, demand, candidate, model, self.seed)
         seen = recorder.Recorder(subject, demand, candidate, model, world, fleet)
         world.run_until(demand.begin)
         seen.begin()
         chunks = min(CHUNKS, int(demand.duration_seconds // subject.step))
         for chunk in range(1, chunks + 1):
             world.run_until(demand.begin + demand.duration_seconds * chunk / chunks)
-            if self._progress is not None:
-                self._progress(candidate.name, chunk / chunks)
+            if self.progress is not None:
+                self.progress(candidate.name, chunk / chunks)
         if world.problems:
             problem = world.problems[0]
             raise problems.Invalid(f"a decision of {problem.controller} failed: {problem.what}", file=candidate.name)
@@ -80,29 +123,33 @@ class Bench:
         return results.Result(
             scenario=subject.name,
             version=importlib.metadata.version("roadstead"),
-            seed=self._seed,
+            seed=self.seed,
             begin=self.demand.begin,
             step_seconds=float(subject.step),
-            steps=len(runs[0].series.demand),
+            steps=round(self.demand.duration_seconds / subject.step),
             currency=subject.prices.currency,
             task_hour=subject.task_hour,
             instance_hour=subject.prices.instance_hour,
             requests_per_second=subject.service.requests_per_second,
             objective=describe_objective(subject.objective),
             minutes_allowed=subject.objective.minutes,
+            latency_limit_seconds=subject.objective.latency_p99,
+            dropped_limit_percent=subject.objective.dropped_percent,
             best=best.name if best is not None else None,
+            front=tuple(one.name for one in results.front(runs)),
             runs=tuple(runs),
             assumptions=_assumptions(subject, self.demand),
         )
 
 
 def simulate(
-    source: str | pathlib.Path | scenario.Scenario,
-    candidates: Sequence[str | pathlib.Path | policies.Candidate] = (),
+    source: Source,
+    candidates: Sequence[Policy] = (),
     fixed: Sequence[int] = (),
     *,
     seed: int | None = None,
     progress: Progress | None = None,
+    spread: Spread | None = None,
 ) -> results.Result:
     """Try policies on traffic, as `roadstead simulate` does.
 
@@ -113,15 +160,57 @@ def simulate(
             print(run.name, run.totals.cost, run.totals.minutes_out)
 
     `source` is a scenario or its file, `candidates` policies or their files (`lab.policies`), `fixed` task counts to
-    compare with. Without candidates and fixed counts those that the scenario names are taken. Deterministic: the same
-    scenario, candidates, seed and version give the same result. Raises lab.problems.Invalid with a message for people.
+    compare with. Without candidates and fixed counts those that the scenario names are taken, its sweeps, too.
+    Deterministic: the same scenario, candidates, seed and version give the same result, however it is `spread`. Raises
+    lab.problems.Invalid with a message for people.
     """
-    subject = source if isinstance(source, scenario.Scenario) else scenario.load(pathlib.Path(source))
-    if not candidates and not fixed:
-        candidates = [pathlib.Path(subject.folder, name) for name in subject.policies]
-        fixed = subject.fixed
-    chosen = [one if isinstance(one, policies.Candidate) else policies.load(pathlib.Path(one)) for one in candidates]
-    return run(subject, chosen, fixed, seed, progress)
+    subject = scenario_of(source)
+    if candidates or fixed:
+        return run(subject, [candidate_of(one) for one in candidates], fixed, seed, progress, spread)
+    return run(subject, of_scenario(subject), subject.fixed, seed, progress, spread)
+
+
+def of_scenario(subject: scenario.Scenario) -> list[policies.Candidate]:
+    """The policies that a scenario names, and what its sweeps make of theirs. Raises problems.Invalid."""
+    named = [policies.load(pathlib.Path(subject.folder, name)) for name in subject.policies]
+    return [*named, *sweeps.of_scenario(subject)]
+
+
+def sweep(
+    source: Source,
+    parameters: Mapping[str, object],
+    candidates: Sequence[str | pathlib.Path] = (),
+    fixed: Sequence[int] = (),
+    *,
+    seed: int | None = None,
+    progress: Progress | None = None,
+    spread: Spread | None = None,
+) -> results.Result:
+    """Try every combination of parameters, as `roadstead simulate --sweep` does; `result.front` names the runs that no
+    other beats in cost and in minutes out of objective.
+
+        result = lab.sweep("week.yaml", {"TargetValue": range(40, 95, 5), "ScaleInCooldown": [60, 300]})
+        for run in result.runs:
+            if run.name in result.front:
+                print(run.name, run.totals.cost, run.totals.minutes_out)
+
+    `parameters` has values for names of `lab.sweeps.PARAMETERS`: a list, a range, or `"40:90:5"`. Each of `candidates`
+    (files of policies) is tried as it is and swept; without any, target tracking on CPU is swept. Series are kept for
+    the front and for what was named. Raises lab.problems.Invalid.
+    """
+    subject = scenario_of(source)
+    chosen = {name: sweeps.values(name, given) for name, given in parameters.items()}
+    return run(subject, sweeps.beside(candidates, chosen), fixed, seed, progress, spread)
+
+
+def scenario_of(source: Source) -> scenario.Scenario:
+    """A scenario, or that of a file. Raises problems.Invalid."""
+    return source if isinstance(source, scenario.Scenario) else scenario.load(pathlib.Path(source))
+
+
+def candidate_of(one: Policy) -> policies.Candidate:
+    """A policy, or that of a file. Raises problems.Invalid."""
+    return one if isinstance(one, policies.Candidate) else policies.load(pathlib.Path(one))
 
 
 def describe_objective(objective: scenario.Objective) -> str:

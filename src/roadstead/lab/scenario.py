@@ -269,6 +269,14 @@ class Objective(Part, frozen=True, kw_only=True):
             raise ValueError("give utilization_percent, latency_p99 or dropped_percent")
 
 
+class Sweep(Part, frozen=True, kw_only=True):
+    """A policy with every combination of values (`lab.sweeps`): `{TargetValue: 40:90:5, HighResolution: [true]}`."""
+
+    policy: str | None = None
+    """Its file, relative to the scenario; else target tracking on CPU."""
+    parameters: Annotated[dict[str, bool | int | float | str | list[bool | int | float]], msgspec.Meta(min_length=1)]
+
+
 class Scenario(Part, frozen=True, kw_only=True):
     """See the module. Made by `load`, or in code."""
 
@@ -291,6 +299,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     """Files of policies to try, relative to the scenario."""
     fixed: tuple[Annotated[int, msgspec.Meta(ge=1, le=TASKS_MAX)], ...] = ()
     """Fixed counts to compare with."""
+    sweep: tuple[Sweep, ...] = ()
     seed: int = 1
     folder: str = msgspec.field(default=".", name="(folder)")
     """Where `trace` and `policies` are looked for: that of the file. YAML can't give it."""

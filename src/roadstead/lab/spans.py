@@ -71,6 +71,13 @@ def show_span(seconds: float) -> str:
     return shown or "0s"
 
 
+def show_short(seconds: float) -> str:
+    """Like `812ms`, `1.24s`, `3m20s`: of a latency."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    return f"{seconds:.2f}s" if seconds < 60.0 else show_span(seconds)
+
+
 def show_moment(moment: float) -> str:
     """`2026-01-05 14:30:00`, UTC."""
     return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -8,13 +8,18 @@ import msgspec
 
 from roadstead.lab import results, spans
 
-HEADERS = ("Policy", "Cost", "Task hours", "Out of objective", "Spare", "Activities", "Flaps", "Peak")
+HEADERS = ("Policy", "Cost", "Task hours", "Out of objective", "Spare", "Short", "Activities", "Flaps", "Peak")
+LATENCY_HEADER = "Worst p99"
+"""Behind `HEADERS` where the objective has a latency; the next where it has a part that may be dropped."""
+DROPPED_HEADER = "Dropped"
 INSTANCE_HOURS = "Instance hours"
 """With a fleet in place of task hours, which then cost nothing; beside them where they do."""
 FLEET_HEADERS = ("Waiting", "Instances")
 """Behind the others with a fleet: minutes in which a task found no room, and the most instances at once."""
 SPLIT_HEADERS = (INSTANCE_HOURS, "Instance cost")
 """Behind those where tasks cost something, too."""
+FRONT_SIGN = "◆"
+FRONT_WORDS = "no other is cheaper without being out of objective for longer"
 SPARK = "▁▂▃▄▅▆▇█"
 SPARK_COLUMNS = 60
 
@@ -25,6 +30,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     cells: tuple[str, ...]
     is_best: bool
     is_within: bool
+    is_on_front: bool
 
 
 def money(result: results.Result, amount: float) -> str:
@@ -39,17 +45,25 @@ def minutes(amount: float) -> str:
 
 def headers(result: results.Result) -> tuple[str, ...]:
     """The table's; out of objective is always the fourth."""
+    latency = (LATENCY_HEADER,) if result.latency_limit_seconds is not None else ()
+    dropped = (DROPPED_HEADER,) if result.dropped_limit_percent is not None else ()
     if result.instance_hour is None:
-        return HEADERS
+        return (*HEADERS, *latency, *dropped)
     if result.task_hour:
-        return (*HEADERS, *FLEET_HEADERS, *SPLIT_HEADERS)
-    return (*HEADERS[:2], INSTANCE_HOURS, *HEADERS[3:], *FLEET_HEADERS)
+        return (*HEADERS, *latency, *dropped, *FLEET_HEADERS, *SPLIT_HEADERS)
+    return (*HEADERS[:2], INSTANCE_HOURS, *HEADERS[3:], *latency, *dropped, *FLEET_HEADERS)
 
 
 def rows(result: results.Result) -> tuple[Row, ...]:
-    """One for each run, in their order."""
+    """One for each run that is shown, in that order."""
     return tuple(
-        Row(cells=_cells(result, one), is_best=one.name == result.best, is_within=one.is_within) for one in result.runs
+        Row(
+            cells=_cells(result, one),
+            is_best=one.name == result.best,
+            is_within=one.is_within,
+            is_on_front=one.name in result.front,
+        )
+        for one in result.shown
     )
 
 
@@ -61,10 +75,15 @@ def _cells(result: results.Result, one: results.Run) -> tuple[str, ...]:
         f"{totals.task_hours:,.0f}",
         minutes(totals.minutes_out),
         f"{totals.spare_percent:,.0f} %",
+        f"{totals.short_task_hours:,.1f} h",
         f"{totals.activities:,}",
         f"{totals.flaps:,}",
         f"{totals.peak:,}",
     ]
+    if result.latency_limit_seconds is not None:
+        cells.append(spans.show_short(totals.latency_p99_worst_seconds))
+    if result.dropped_limit_percent is not None:
+        cells.append(f"{totals.dropped_percent:,.2f} %")
     if fleet is not None:
         hours = f"{fleet.instance_hours:,.0f}"
         cells += [minutes(fleet.minutes_waiting), f"{fleet.peak:,}"]
@@ -73,6 +92,21 @@ def _cells(result: results.Result, one: results.Run) -> tuple[str, ...]:
         else:
             cells[2] = hours
     return tuple(cells)
+
+
+def beaten(result: results.Result) -> str:
+    """What became of the runs that aren't shown; empty where all are."""
+    count = len(result.runs) - len(result.shown)
+    if not count:
+        return ""
+    return (
+        f"{count:,} more {'was' if count == 1 else 'were'} tried: each is beaten in cost and in minutes by one of these"
+    )
+
+
+def has_front(result: results.Result) -> bool:
+    """Whether the front is worth telling: something was looked through, not only named."""
+    return any(not one.is_named for one in result.runs)
 
 
 def mark(result: results.Result) -> str:
@@ -123,13 +157,15 @@ def markdown(result: results.Result) -> str:
     ]
     for row in rows(result):
         cells = list(row.cells)
-        cells[0] = cells[0].replace("|", "\\|")
+        cells[0] = cells[0].replace("|", "\\|") + (f" {FRONT_SIGN}" if row.is_on_front and has_front(result) else "")
         if row.is_best:
             cells = [f"**{cell}**" for cell in cells]
         lines.append(f"| {' | '.join(cells)} |")
-    demand = result.runs[0].series.demand
+    if has_front(result):
+        lines += ["", f"{FRONT_SIGN} {FRONT_WORDS}. {beaten(result)}".rstrip() + ("." if beaten(result) else "")]
+    demand = result.demand
     lines += ["", "```", f"{'requests/s':<16} {spark(demand)}  up to {max(demand):,.0f}"]
-    for one in result.runs:
+    for one in result.shown:
         lines.append(f"{one.name[:16]:<16} {spark(one.series.running)}  up to {one.totals.peak:,} tasks")
         if one.fleet is not None:
             lines.append(f"{'  instances':<16} {spark(one.fleet.series.running)}  up to {one.fleet.peak:,}")

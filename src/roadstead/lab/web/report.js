@@ -62,6 +62,9 @@
       metric: scaled(run.metric.series),
       desired: scaled(run.desired),
       running: running,
+      latency: run.latency ? scaled(run.latency) : [],
+      dropped: run.dropped ? scaled(run.dropped) : [],
+      quality: data.quality,
       out: run.out.map(([from, to]) => [data.begin + from, data.begin + to]),
       bands: bandsOf(run),
       lines: linesOf(run),
@@ -74,9 +77,8 @@
     };
   }
 
-  const names = ["demand", "metric", "tasks", ...(data.runs[0].fleet ? ["instances"] : [])];
-  const graphs = names.map((name) => document.getElementById(name));
-  const rows = [...document.querySelectorAll("#policies tbody tr")];
+  const chosen = [...document.querySelectorAll("#policies tbody tr[data-place], #front [data-place]")];
+  const graphs = ["demand", "metric", "tasks", "instances", "quality"].map((id) => document.getElementById(id));
   const body = document.querySelector("#activities tbody");
   const more = document.getElementById("more");
   let chart = null;
@@ -106,7 +108,7 @@
 
   function select(place) {
     const run = data.runs[place];
-    rows.forEach((row, other) => row.setAttribute("aria-selected", String(other === place)));
+    chosen.forEach((one) => one.setAttribute("aria-selected", String(Number(one.dataset.place) === place)));
     document.querySelectorAll("[data-run]").forEach((one) => (one.textContent = run.name));
     view = viewOf(run);
     if (chart) chart.show(view);
@@ -118,16 +120,42 @@
     document.getElementById("terraform").textContent = run.terraform;
   }
 
-  rows.forEach((row, place) => {
-    row.tabIndex = 0;
-    row.addEventListener("click", () => select(place));
-    row.addEventListener("keydown", (event) => {
+  chosen.forEach((one) => {
+    one.setAttribute("tabindex", "0");
+    one.addEventListener("click", () => select(Number(one.dataset.place)));
+    one.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
-        select(place);
+        select(Number(one.dataset.place));
       }
     });
   });
+
+  /* What a point of the picture of all runs stands for, beside it. */
+  const scatter = document.querySelector(".scatter");
+  if (scatter) {
+    const tip = document.createElement("div");
+    tip.className = "chart-tip";
+    tip.hidden = true;
+    scatter.appendChild(tip);
+    const tell = (event) => {
+      const told = event.target.dataset && event.target.dataset.told;
+      tip.hidden = !told;
+      if (!told) return;
+      tip.textContent = told;
+      const point = event.target.getBoundingClientRect();
+      const around = scatter.getBoundingClientRect();
+      const left = point.left - around.left;
+      tip.style.left = Math.max(0, Math.min(left + 14, around.width - tip.offsetWidth)) + "px";
+      tip.style.top = Math.max(0, point.top - around.top - tip.offsetHeight - 4) + "px";
+    };
+    const forget = () => (tip.hidden = true);
+    scatter.addEventListener("mouseover", tell);
+    scatter.addEventListener("focusin", tell);
+    scatter.addEventListener("mouseleave", forget);
+    scatter.addEventListener("focusout", forget);
+  }
+
   more.addEventListener("click", list);
   select(data.selected);
 })();

@@ -1,12 +1,13 @@
 /* Graphs of scaling: demand against capacity, a metric with its alarms, tasks with scaling activities, instances.
  *
- * No framework; needs uPlot. `ScalingChart.make(elements, view)` draws into three elements, or four where a view has a
- * fleet, and gives back an object with `show(view)` (other data, same place) and `destroy()`. All graphs share cursor and
- * zoom. A view is
+ * No framework; needs uPlot. `ScalingChart.make(elements, view)` draws into five elements, of which the last two may be
+ * null: instances, and how requests fare. It gives back an object with `show(view)` (other data, same place) and `destroy()`.
+ * All graphs share cursor and zoom. A view is
  *   {x: [seconds], demand: [], capacity: [], metric: [], desired: [], running: [],
  *    out: [[from, to]], bands: [[from, to, "more"|"less"]], lines: [{at, label, kind}],
  *    bounds: [[at, min, max]], end, unit, metricName, activities: [{at, from, to, cause, formula, status}],
- *    fleet: {wanted: [], running: [], waiting: [], bounds: [as above], activities: [as above]} or null}
+ *    fleet: {wanted: [], running: [], waiting: [], bounds: [as above], activities: [as above]} or null,
+ *    latency: [seconds], dropped: [percent], quality: {latencyLimit, droppedLimit}: each limit may be null}
  * Colours are the page's custom properties (--chart-…), read anew when the colour scheme changes.
  */
 (function (root) {
@@ -301,6 +302,30 @@
     return { graph: new uPlot(options, [], element), data: data, isOfFleet: true };
   }
 
+  /* How requests fare: latency with its limit, and on an axis of its own the part that is dropped. */
+  function qualityGraph(element, state, shared) {
+    const options = baseOptions(element, 200, shared);
+    const axis = options.axes[1];
+    const limits = () => state.view.quality;
+    options.series = [
+      xSeries,
+      { label: "p99 latency", stroke: () => color("line"), width: 1.2, value: valued(() => " s"), points: { show: false } },
+      { label: "dropped", scale: "dropped", stroke: () => color("bad"), width: 1.2, value: valued(() => " %"), points: { show: false } },
+    ];
+    options.scales.y = { range: (u, low, high) => [0, Math.max(high || 0, limits().latencyLimit || 0) * 1.1 || 1] };
+    options.scales.dropped = { range: (u, low, high) => [0, Math.max(high || 0, limits().droppedLimit || 0, 1) * 1.1] };
+    axis.values = (u, splits) => splits.map((value) => grouped(value) + " s");
+    options.axes.push({ ...axis, scale: "dropped", side: 1, grid: { show: false }, values: (u, splits) => splits.map((value) => grouped(value) + " %") });
+    options.hooks.draw = [
+      (u) => {
+        const limit = limits().latencyLimit;
+        drawRug(u, state.view);
+        if (limit !== null) drawLines(u, [{ at: limit, label: "at most " + grouped(limit) + " s", kind: "target" }]);
+      },
+    ];
+    return { graph: new uPlot(options, [], element), data: (view) => [view.x, view.latency, view.dropped] };
+  }
+
   let made = 0;
 
   function make(elements, view) {
@@ -318,9 +343,10 @@
         isFollowing = false;
       },
     };
-    const kinds = [demandGraph, metricGraph, tasksGraph, instancesGraph];
+    const kinds = [demandGraph, metricGraph, tasksGraph, instancesGraph, qualityGraph];
     elements.forEach((element, place) => {
-      const one = kinds[place](element, state, shared);
+      if (!element) return;
+      const one = { ...kinds[place](element, state, shared), element: element };
       graphs.push(one);
       const what = one.isOfFleet
         ? { noun: "instances", list: () => state.view.fleet.activities }
@@ -338,8 +364,8 @@
     }
     const redraw = () => graphs.forEach((one) => one.graph.redraw(false));
     const fit = () =>
-      graphs.forEach((one, place) =>
-        one.graph.setSize({ width: Math.max(280, elements[place].clientWidth), height: one.graph.height }),
+      graphs.forEach((one) =>
+        one.graph.setSize({ width: Math.max(280, one.element.clientWidth), height: one.graph.height }),
       );
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", redraw);
