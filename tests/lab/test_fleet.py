@@ -88,7 +88,7 @@ def test_both_prices_add_up() -> None:
     assert (fleet.instance_cost, fleet.task_cost, result.runs[0].totals.cost) == (0.4, 0.08, 0.48)
     assert summary.headers(result) == (*summary.HEADERS, "Waiting", "Instances", "Instance hours", "Instance cost")
     assert summary.rows(result)[0].cells[2:] == (
-        *("8", "17 min", "81 %", "0", "0", "8"),
+        *("8", "17 min", "81 %", "1.4 h", "0", "0", "8"),
         *("0 min", "2", "2", "$ 0.40"),
     )
 

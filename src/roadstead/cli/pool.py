@@ -8,9 +8,11 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import multiprocessing
+import multiprocessing.connection
 import multiprocessing.queues
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 
 from roadstead.lab import policies, results, run, scenario, traffic
@@ -33,10 +35,18 @@ def cores() -> int:
 
 
 def _begin(subject: scenario.Scenario, demand: traffic.Demand, seed: int, told: Told) -> None:
-    """In a worker: Ctrl-C is the parent's to handle."""
+    """In a worker: Ctrl-C is the parent's to handle, and nobody outlives it, however it ended."""
     global _bench  # noqa: PLW0603 (what a process pool has for the state of a worker)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _bench = run.Bench(subject, demand, seed, lambda name, part: told.put((name, part)))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _one(candidate: policies.Candidate) -> results.Run:

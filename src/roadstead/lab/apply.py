@@ -7,7 +7,7 @@ import re
 import shlex
 from typing import Any
 
-from roadstead.lab import results
+from roadstead.lab import results, spans
 
 CLUSTER = "my-cluster"
 SERVICE = "my-service"
@@ -16,9 +16,13 @@ _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BLOCKS = {
     "StepAdjustments": "step_adjustment",
     "MetricSpecifications": "metric_specification",
-    "MetricDataQueries": "metric_data_queries",
+    "MetricDataQueries": "metric_data_query",
     "ScalableTargetAction": "scalable_target_action",
+    "EvaluateLowSampleCountPercentile": "evaluate_low_sample_count_percentiles",
 }
+"""Terraform's words where they aren't AWS's own in another spelling."""
+_MOMENTS = ("StartTime", "EndTime")
+"""Of a scheduled action: Terraform wants them in RFC 3339, the AWS CLI prints them so or as numbers."""
 
 
 # ---------------------------------------------------------------------------------------------- AWS CLI
@@ -141,13 +145,41 @@ def _resource(kind: str, name: str, body: dict[str, Any]) -> list[str]:
 
 def _alarm_resource(alarm: dict[str, Any]) -> list[str]:
     actions = ", ".join(f"aws_appautoscaling_policy.{_label(name)}.arn" for name in alarm["AlarmActions"])
-    body = {name: value for name, value in alarm.items() if name not in ("AlarmActions", "Dimensions")}
+    special = ("AlarmActions", "Dimensions", "Metrics", "Tags")
+    body = {name: value for name, value in alarm.items() if name not in special}
     lines = ["", f'resource "aws_cloudwatch_metric_alarm" "{_label(alarm["AlarmName"])}" {{', *_body(body, 1)]
     if alarm.get("Dimensions"):
-        own = {"ClusterName": CLUSTER, "ServiceName": SERVICE} if alarm.get("Namespace") == "AWS/ECS" else {}
-        pairs = [f"{one['Name']} = {_text(own.get(one['Name'], one['Value']))}" for one in alarm["Dimensions"]]
-        lines.append(f"  dimensions = {{ {', '.join(pairs)} }}")
+        lines.append(_dimensions(alarm.get("Namespace"), alarm["Dimensions"], 1))
+    for query in alarm.get("Metrics", ()):
+        lines += _metric_query(query)
+    if alarm.get("Tags"):
+        lines.append(_map("tags", {one["Key"]: one["Value"] for one in alarm["Tags"]}, 1))
     return [*lines, f"  alarm_actions = [{actions}]", "}"]
+
+
+def _metric_query(query: dict[str, Any]) -> list[str]:
+    """A query of an alarm on metric math: Terraform has metric and statistic in one block."""
+    stat = query.get("MetricStat")
+    lines = ["  metric_query {", *_body({name: one for name, one in query.items() if name != "MetricStat"}, 2)]
+    if stat is not None:
+        metric = stat["Metric"]
+        plain = {name: one for name, one in {**metric, **stat}.items() if name not in ("Metric", "Dimensions")}
+        lines += ["    metric {", *_body(plain, 3)]
+        if metric.get("Dimensions"):
+            lines.append(_dimensions(metric.get("Namespace"), metric["Dimensions"], 3))
+        lines.append("    }")
+    return [*lines, "  }"]
+
+
+def _dimensions(namespace: object, given: list[dict[str, str]], depth: int) -> str:
+    """As an alarm has them; those of the service are the service's own."""
+    own = {"ClusterName": CLUSTER, "ServiceName": SERVICE} if namespace == "AWS/ECS" else {}
+    return _map("dimensions", {one["Name"]: own.get(one["Name"], one["Value"]) for one in given}, depth)
+
+
+def _map(name: str, given: dict[str, str], depth: int) -> str:
+    pairs = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in given.items())
+    return f"{'  ' * depth}{name} = {{ {pairs} }}"
 
 
 def _body(given: dict[str, Any], depth: int) -> list[str]:
@@ -158,6 +190,8 @@ def _body(given: dict[str, Any], depth: int) -> list[str]:
         blocks = value if isinstance(value, list) and value and all(isinstance(one, dict) for one in value) else None
         if isinstance(value, dict):
             blocks = [value]
+        if name in _MOMENTS and not isinstance(value, str):
+            value = spans.show_iso(float(value))
         if blocks is None:
             lines.append(f"{space}{word} = {_text(value)}")
             continue

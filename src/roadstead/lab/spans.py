@@ -81,3 +81,8 @@ def show_short(seconds: float) -> str:
 def show_moment(moment: float) -> str:
     """`2026-01-05 14:30:00`, UTC."""
     return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def show_iso(moment: float) -> str:
+    """`2026-01-05T14:30:00Z`."""
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
