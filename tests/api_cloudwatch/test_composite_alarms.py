@@ -247,6 +247,16 @@ def test_actions_run_after_the_wait_period_when_the_suppressor_stays_quiet(suppr
     assert suppression(suppressed) == (None, 1)
 
 
+def test_a_restart_in_a_period_changes_nothing(suppressed: World) -> None:
+    set_state(suppressed, "cpu", "ALARM")
+    suppressed.run(START + 660)
+    suppressed.stepper.start(suppressed.now)
+    suppressed.run(START + 719)
+    assert suppression(suppressed) == ("WaitPeriod", 0)
+    suppressed.run(START + 720)
+    assert suppression(suppressed) == (None, 1)
+
+
 def test_a_suppressor_that_comes_in_time_stops_them_until_its_extension_is_over(suppressed: World) -> None:
     set_state(suppressed, "cpu", "ALARM")
     suppressed.run(START + 660)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.control import worlds
 
-from roadstead.model import invariants, record, scaling, services, tables, tasks
+from roadstead.model import alarms, invariants, record, scaling, services, tables, tasks
 from roadstead.state import plan, store
 
 ONE = worlds.instance("i1", cpu=512, memory=512, subnet="10.0.0.0/24")
@@ -21,6 +21,22 @@ FACE = tasks.NetworkInterface(
     ipv4_address="10.0.0.2",
     prefix_length=24,
     gateway="10.0.0.1",
+)
+METRIC_ALARM = alarms.MetricAlarm(
+    name="busy",
+    created_at=0.0,
+    spec=alarms.AlarmSpec(
+        period_seconds=60, evaluation_periods=1, threshold=1.0, comparison_operator="GreaterThanThreshold"
+    ),
+    spec_updated_at=0.0,
+    observed=alarms.AlarmObserved(state_updated_at=0.0, state_transitioned_at=0.0),
+)
+COMPOSITE_ALARM = alarms.CompositeAlarm(
+    name="busy",
+    created_at=0.0,
+    spec=alarms.CompositeAlarmSpec(rule="TRUE"),
+    spec_updated_at=0.0,
+    observed=alarms.CompositeObserved(state_updated_at=0.0, state_transitioned_at=0.0),
 )
 
 
@@ -185,6 +201,7 @@ WRONG: list[tuple[str, tuple[record.Record, ...], tuple[record.Record, ...], str
     ("a policy is of no kind", (TARGET,), (worlds.replace(POLICY, step_scaling=None),), "is of 0 kinds"),
     ("a policy has no target", (), (POLICY,), "has no scalable target"),
     ("a scheduled action has no target", (), (SCHEDULED,), "has no scalable target"),
+    ("two alarms of one name", (METRIC_ALARM,), (COMPOSITE_ALARM,), "two alarms have the name busy"),
     ("an outcome is rewritten", (activity("Failed"),), (activity("Successful"),), "from Failed to Successful"),
 ]
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from roadstead.model import (
+    alarms,
     container_instances,
     custom_resources,
     lifecycle,
@@ -322,6 +323,18 @@ def _hold_target(view: View, what: str, target_key: str) -> None:
     _hold(view.get(scaling.ScalableTarget, target_key) is not None, f"{what} has no scalable target")
 
 
+def check_alarm_names(commit: Commit, view: View) -> None:
+    """No alarm of one type has the name of one of the other: rules, actions and SetAlarmState go by the name."""
+    kinds: tuple[type[alarms.MetricAlarm] | type[alarms.CompositeAlarm], ...] = (
+        alarms.MetricAlarm,
+        alarms.CompositeAlarm,
+    )
+    for kind, other in (kinds, kinds[::-1]):
+        for _, alarm in _pairs(commit, kind):
+            if alarm is not None:
+                _hold(view.get(other, alarm.key) is None, f"two alarms have the name {alarm.key}")
+
+
 COMMIT_CHECKS: tuple[Callable[[Commit, View], None], ...] = (
     check_task_climbs,
     check_container_moves,
@@ -333,6 +346,7 @@ COMMIT_CHECKS: tuple[Callable[[Commit, View], None], ...] = (
     check_services,
     check_activities,
     check_scaling,
+    check_alarm_names,
 )
 
 

@@ -18,8 +18,6 @@ from roadstead.state import view as views
 
 ALARMS_MAX = 100_000
 """Alarms of an account."""
-NAMES_MAX = 100
-"""Alarms that one call may name."""
 COMPOSITES_DELETED_MAX = 1
 """Composite alarms among those of one DeleteAlarms."""
 
@@ -163,8 +161,8 @@ def _switch_actions(call: operation.Call, view: views.View, *, enabled: bool) ->
 
 
 def _check_names(names: dict[str, None]) -> None:
-    if len(names) > NAMES_MAX:
-        raise common.validation(f"AlarmNames can have at most {NAMES_MAX} names.")
+    if len(names) > common.NAMES_MAX:
+        raise common.validation(f"AlarmNames can have at most {common.NAMES_MAX} names.")
 
 
 def check_room(view: views.View) -> None:

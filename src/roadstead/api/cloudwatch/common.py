@@ -14,6 +14,8 @@ from roadstead.state import view as views
 
 R = TypeVar("R", bound=record.Record)
 
+NAMES_MAX = 100
+"""Alarms that one call may name."""
 PAGE_SCAN_MAX = 1000
 """Records looked at for one page; a page that filters out more comes back shorter, with a token."""
 

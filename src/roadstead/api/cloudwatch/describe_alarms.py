@@ -16,8 +16,6 @@ from roadstead.state import view as views
 
 RECORDS_DEFAULT = 50
 """Alarms on a page where MaxRecords is not given; alarms that are named all come at once."""
-NAMES_MAX = 100
-"""Alarms that one call may name."""
 METRIC_ALARM = "MetricAlarm"
 _TABLES: dict[str, tables.Table[Any]] = {"CompositeAlarm": tables.COMPOSITE_ALARMS, METRIC_ALARM: tables.ALARMS}
 """In the order in which they are listed."""
@@ -77,7 +75,7 @@ def _named(params: Any, view: views.View, kinds: Sequence[str]) -> tuple[list[al
     types = {_TABLES[kind].record_type for kind in kinds}
     candidates = (alarm_lookup.find(view, name) for name in sorted(set(params.AlarmNames)))
     found = [alarm for alarm in candidates if alarm is not None and type(alarm) in types and _matches(params, alarm)]
-    return _page(found, _query(params, "names"), params.NextToken, params.MaxRecords or NAMES_MAX)
+    return _page(found, _query(params, "names"), params.NextToken, params.MaxRecords or common.NAMES_MAX)
 
 
 def _page(found: Sequence[A], query: str, token: str | None, limit: int) -> tuple[list[A], str | None]:
