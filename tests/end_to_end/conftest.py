@@ -42,9 +42,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture
-def real(box: pathlib.Path) -> Iterator[installations.Installation]:
-    """Real containers; the image `box` is there."""
-    with installed() as one:
+def real(box: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[installations.Installation]:
+    """Real containers; the image `box` is there. A parameter is further options of the server."""
+    with installed(*getattr(request, "param", ())) as one:
         one.output("image", "pack", str(box), "--tag", "box")
         yield one
 

@@ -55,7 +55,7 @@ def put_surge_policy(subject: world.World) -> None:
 
 
 def put_schedule(subject: world.World) -> None:
-    """Work days begin at six in Berlin, the weekend at six in the evening on Friday, with four tasks at most; a sale on Thursday."""
+    """Work days begin at six in Berlin; a weekend, of four tasks at most, on Friday at six; a sale is on Thursday."""
     for name, schedule, low, high in (
         ("work-days", "cron(0 6 ? * MON-FRI *)", 3, 20),
         ("weekend", "cron(0 18 ? * FRI *)", 1, 4),
