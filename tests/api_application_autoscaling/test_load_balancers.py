@@ -27,6 +27,7 @@ def _put(world: Any, name: str = "requests", label: str | None = LABEL) -> Any:
     )
 
 
+@pytest.mark.rule("1.3.1#alb")
 def test_1_3_1_the_alarms_watch_the_requests_per_target_of_the_target_group(balanced: Any) -> None:
     made = _put(balanced)
     high, low = (balanced.get(alarms.MetricAlarm, one["AlarmName"]).spec for one in made["Alarms"])
@@ -63,6 +64,7 @@ def test_1_3_1_the_label_is_shown_and_is_part_of_what_is_tracked(balanced: Any) 
          "service/default/web"),
     ],
 )  # fmt: skip
+@pytest.mark.rule("1.1.2#no label", "1.1.2#bad label", "1.1.2#target group", "1.3.1#label")
 def test_1_1_2_labels_are_refused_with_aws_texts(balanced: Any, label: str | None, text: str) -> None:
     assert _refusal(balanced, label) == text
 

@@ -47,6 +47,7 @@ def one_metric(name: str = "m", **more: Any) -> dict[str, Any]:
     return {"MetricDataQueries": [{"Id": name, "MetricStat": {**stat, "Stat": "Sum"}, **more}]}
 
 
+@pytest.mark.rule("1.6#policy", "1.6#mode", "1.2#1")
 def test_a_policy_is_put_and_shown_with_its_defaults(registered: Any) -> None:
     answer = put(registered, wanted())
     assert answer["Alarms"] == []
@@ -61,6 +62,7 @@ def test_a_policy_is_put_and_shown_with_its_defaults(registered: Any) -> None:
     }
 
 
+@pytest.mark.rule("1.6#policy", "1.6#breach")
 def test_everything_that_is_given_is_shown_again(registered: Any) -> None:
     expression = [
         {"Id": "a", "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "A"}, "Stat": "Average"}},
@@ -87,6 +89,7 @@ def test_everything_that_is_given_is_shown_again(registered: Any) -> None:
     assert found == given
 
 
+@pytest.mark.rule("1.6#types")
 def test_predefined_load_and_scaling_metrics_one_by_one(registered: Any) -> None:
     specification = {
         "TargetValue": 60.0,
@@ -152,6 +155,7 @@ ELEVEN = {"MetricDataQueries": [{"Id": f"e{n}", "Expression": "TIME_SERIES(1)"} 
         ),
     ],
 )
+@pytest.mark.rule("1.6#policy", "1.6#buffer", "1.6#breach")
 def test_what_a_predictive_policy_may_not_be(registered: Any, configuration: Any, text: str) -> None:
     code, found = refused(registered, configuration)
     assert (code, found[: len(text)]) == (INVALID, text)
@@ -166,6 +170,7 @@ def test_what_a_predictive_policy_may_not_be(registered: Any, configuration: Any
         wanted(MaxCapacityBreachBehavior="IncreaseMaxCapacity", MaxCapacityBuffer=101),
     ],
 )
+@pytest.mark.rule("1.6#types")
 def test_what_the_model_does_not_allow_is_refused(registered: Any, configuration: Any) -> None:
     assert refused(registered, configuration)[0] == INVALID
 
@@ -184,6 +189,7 @@ def test_a_balancers_metrics_need_a_balancer(registered: Any, label: str | None,
     assert refused(registered, given) == (INVALID, text)
 
 
+@pytest.mark.rule("1.6#role")
 def test_a_target_with_a_role_of_its_own_can_not_have_a_predictive_policy(registered: Any) -> None:
     role = "arn:aws:iam::000000000000:role/mine"
     registered.on_web("RegisterScalableTarget", RoleARN=role)
@@ -254,6 +260,7 @@ def foreseen(registered: Any) -> Any:
     return registered
 
 
+@pytest.mark.rule("1.6#forecast")
 def test_the_forecast_has_load_and_capacity_of_each_hour(foreseen: Any) -> None:
     found = ask(foreseen, 10 * HOUR, 13 * HOUR)
     (load,) = found["LoadForecast"]
@@ -291,6 +298,7 @@ def test_before_the_first_forecast_nothing_is_known(registered: Any) -> None:
     assert "UpdateTime" not in found
 
 
+@pytest.mark.rule("1.1#11")
 def test_predicted_capacity_stands_in_the_target(foreseen: Any) -> None:
     foreseen.now += HOUR
     (target,) = foreseen.call("DescribeScalableTargets", ServiceNamespace="ecs")["ScalableTargets"]
@@ -305,6 +313,7 @@ def test_predicted_capacity_stands_in_the_target(foreseen: Any) -> None:
         (-366 * 24 * HOUR, 0, "StartTime can be at most one year before the current time."),
     ],
 )
+@pytest.mark.rule("1.6#forecast")
 def test_which_times_can_not_be_asked_for(registered: Any, start: float, end: float, text: str) -> None:
     put(registered, wanted())
     registered.now = 400 * 24 * HOUR

@@ -18,6 +18,7 @@ RULES: dict[str, str] = {
     "1.1#8": "above the maximum: in goes to the maximum first, out does nothing",
     "1.1#9": "the role is ECS's service-linked one",
     "1.1#10": "the target's ARN, which RegisterScalableTarget returns",
+    "1.1#11": "PredictedCapacity where a predictive policy is",
     "1.1#12": "tags at creation only, then by TagResource",
     "1.1#13": "deregistering deletes policies and scheduled actions, and leaves the count",
     # -- 1.1.1 suspended state
@@ -26,6 +27,7 @@ RULES: dict[str, str] = {
     "1.1.1#scheduled": "ScheduledScalingSuspended: scheduled actions don't run, and are skipped for good",
     "1.1.1#resume": "policies and alarms stay; on resuming, those in breach are evaluated",
     "1.1.1#silence": "a suspended direction writes no activity",
+    "1.1.1#predictive": "predictive scaling out counts as dynamic scaling out",
     # -- 1.1.2 validation and errors
     "1.1.2#unknown target": "ObjectNotFoundException, with AWS's sentence",
     "1.1.2#unknown service": "ECS service doesn't exist",
@@ -62,6 +64,7 @@ RULES: dict[str, str] = {
     "1.3.1#update": "without a metric the earlier one stays",
     "1.3.1#cpu": "ECSServiceAverageCPUUtilization",
     "1.3.1#memory": "ECSServiceAverageMemoryUtilization",
+    "1.3.1#alb": "ALBRequestCountPerTarget",
     "1.3.1#cpu 20 s": "ECSServiceAverageCPUUtilizationHighResolution",
     "1.3.1#memory 20 s": "ECSServiceAverageMemoryUtilizationHighResolution",
     "1.3.1#label": "required for ALBRequestCountPerTarget, forbidden otherwise; six segments",
@@ -137,6 +140,17 @@ RULES: dict[str, str] = {
     "1.5#min above max": "the action fails",
     "1.5#order": "in order for one target",
     "1.5#listed": "one-time actions stay listed",
+    # -- 1.6 predictive scaling
+    "1.6#policy": "one metric specification: a pair, or a load and a scaling metric, perhaps a capacity metric",
+    "1.6#types": "the names of the predefined ones",
+    "1.6#mode": "ForecastOnly, ForecastAndScale",
+    "1.6#buffer": "SchedulingBufferTime 0 to 3600, 300 where not given",
+    "1.6#breach": "HonorMaxCapacity, or IncreaseMaxCapacity with its buffer",
+    "1.6#history": "24 hours at least, 14 days at most; 48 hours ahead, made anew every 6 hours",
+    "1.6#act": "before each hour up to the prediction, never down",
+    "1.6#largest": "the largest of all policies' answers",
+    "1.6#role": "the service-linked role only",
+    "1.6#forecast": "GetPredictiveScalingForecast",
     # -- 1.7 scaling activities
     "1.7#six weeks": "they are kept so long",
     "1.7#InProgress": "ECS accepted the count",
@@ -169,23 +183,6 @@ RULES: dict[str, str] = {
     "1.8#actions": "200 scheduled actions of a target",
     "1.8#steps": "20 steps of a policy",
 }
-
-AWAITED: dict[str, str] = {
-    "1.1#11": "PredictedCapacity where a predictive policy is",
-    "1.1.1#predictive": "predictive scaling out counts as dynamic scaling out",
-    "1.3.1#alb": "ALBRequestCountPerTarget",
-    "1.6#policy": "one metric specification: a pair, or a load and a scaling metric, perhaps a capacity metric",
-    "1.6#types": "the names of the predefined ones",
-    "1.6#mode": "ForecastOnly, ForecastAndScale",
-    "1.6#buffer": "SchedulingBufferTime 0 to 3600, 300 where not given",
-    "1.6#breach": "HonorMaxCapacity, or IncreaseMaxCapacity with its buffer",
-    "1.6#history": "24 hours at least, 14 days at most; 48 hours ahead, made anew every 6 hours",
-    "1.6#act": "before each hour up to the prediction, never down",
-    "1.6#largest": "the largest of all policies' answers",
-    "1.6#role": "the service-linked role only",
-    "1.6#forecast": "GetPredictiveScalingForecast",
-}
-"""What is not built yet: no test may claim it."""
 
 NOT_HERE: dict[str, str] = {
     "1.1.2#alarms unreadable": "FailedResourceAccessException: alarms and policies stand in one store, always readable",

@@ -33,6 +33,7 @@ def _at_zero(*policies: dict[str, Any]) -> scaling_world.World:
 
 
 @pytest.mark.rule("1.3.3#zero")
+@pytest.mark.rule("1.3.3#zero")
 def test_1_3_3_from_zero_one_data_point_above_the_target_is_enough() -> None:
     world = _at_zero(TRACKING)
     assert world.minute() == 0
@@ -52,6 +53,7 @@ def _alarms(world: scaling_world.World) -> list[str]:
 
 @pytest.mark.rule("1.3.3#zero")
 @pytest.mark.parametrize("value", [0.0, 99.0, 100.0])
+@pytest.mark.rule("1.3.3#zero")
 def test_1_3_3_at_or_below_the_target_zero_stays(value: float) -> None:
     world = _at_zero(TRACKING)
     assert [world.minute(value) for _ in range(20)] == [0] * 20

@@ -87,6 +87,7 @@ def changes(world: scaling_world.World) -> list[tuple[int | None, int | None]]:
 # ---------------------------------------------------------------------------------------------- the forecast
 
 
+@pytest.mark.rule("1.6#history")
 def test_less_than_24_hours_of_data_give_no_forecast_yet() -> None:
     world = make(hours=23)
     put(world)
@@ -103,6 +104,7 @@ def test_the_24th_hour_of_data_brings_the_first_forecast_at_once() -> None:
     assert newest is not None and newest.asked_at == START + HOUR and newest.history_hours == 24
 
 
+@pytest.mark.rule("1.6#history")
 def test_a_forecast_has_48_hours_from_the_present_one_on() -> None:
     world = make(at=START + 1800, hours=72)
     put(world)
@@ -110,6 +112,7 @@ def test_a_forecast_has_48_hours_from_the_present_one_on() -> None:
     assert newest is not None and newest.begin == START and len(newest.load) == 48
 
 
+@pytest.mark.rule("1.6#history")
 def test_at_most_14_days_of_history_count() -> None:
     world = make(load=lambda moment: 6000.0 if moment < START - 14 * DAY else 600.0, hours=20 * 24)
     put(world)
@@ -146,6 +149,7 @@ def test_20_second_metrics_give_the_same_load() -> None:
     assert forecast(world).history.load == pytest.approx([600.0] * 48)
 
 
+@pytest.mark.rule("1.6#history")
 def test_a_forecast_is_made_anew_every_six_hours() -> None:
     world = make()
     put(world)
@@ -197,6 +201,7 @@ def test_other_metrics_begin_the_forecast_anew() -> None:
 # ---------------------------------------------------------------------------------------------- acting
 
 
+@pytest.mark.rule("1.6#mode")
 def test_forecast_only_never_scales_and_is_the_default() -> None:
     world = make(desired=4)
     put(world, Mode=None)
@@ -205,6 +210,7 @@ def test_forecast_only_never_scales_and_is_the_default() -> None:
     assert world.ask_targets()["PredictedCapacity"] == 10
 
 
+@pytest.mark.rule("1.6#mode", "1.6#act")
 def test_the_first_forecast_scales_out_for_the_present_hour() -> None:
     world = make(desired=4, at=START + 1800)
     put(world)
@@ -215,6 +221,7 @@ def test_the_first_forecast_scales_out_for_the_present_hour() -> None:
     assert told.numbers.formula == "ceil(600 / 60) = 10"
 
 
+@pytest.mark.rule("1.6#buffer", "1.6#act")
 def test_the_next_hours_capacity_is_there_scheduling_buffer_time_before_it() -> None:
     world = make(load=daily, hours=14 * 24, desired=1)
     put(world, SchedulingBufferTime=600)
@@ -228,6 +235,7 @@ def test_the_next_hours_capacity_is_there_scheduling_buffer_time_before_it() -> 
         assert world.desired == expected
 
 
+@pytest.mark.rule("1.6#buffer")
 def test_the_buffer_is_five_minutes_where_none_is_given() -> None:
     world = make(load=daily, hours=14 * 24, desired=1)
     put(world)
@@ -237,6 +245,7 @@ def test_the_buffer_is_five_minutes_where_none_is_given() -> None:
     assert world.desired > before
 
 
+@pytest.mark.rule("1.6#act")
 def test_predictive_scaling_never_scales_in() -> None:
     world = make(load=daily, hours=14 * 24, desired=30)
     put(world)
@@ -255,6 +264,7 @@ def test_what_is_done_for_an_hour_is_done_once() -> None:
     assert world.desired == 10
 
 
+@pytest.mark.rule("1.6#breach")
 def test_honor_max_capacity_clamps_to_the_bounds() -> None:
     world = make(desired=2, maximum=7)
     put(world)
@@ -267,6 +277,7 @@ def test_honor_max_capacity_clamps_to_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("maximum", "buffer", "raised"), [(40, 10, 55), (40, 0, 50), (52, 10, 55), (55, 10, 55), (80, 10, 80)]
 )
+@pytest.mark.rule("1.6#breach")
 def test_increase_max_capacity_raises_the_maximum_by_the_buffer_for_good(
     maximum: int, buffer: int, raised: int
 ) -> None:
@@ -280,6 +291,7 @@ def test_increase_max_capacity_raises_the_maximum_by_the_buffer_for_good(
     assert world.target.max_capacity == raised
 
 
+@pytest.mark.rule("1.6#largest")
 def test_of_several_policies_the_largest_capacity_counts() -> None:
     world = make(desired=2)
     put(world, "few", target=100.0, Mode="ForecastOnly")
@@ -289,6 +301,7 @@ def test_of_several_policies_the_largest_capacity_counts() -> None:
     assert changes(world)[-1][1] == 12
 
 
+@pytest.mark.rule("1.1.1#predictive")
 def test_suspended_scale_out_does_nothing_and_resuming_makes_up_for_the_present_hour() -> None:
     world = make(desired=4)
     world.ask("RegisterScalableTarget", SuspendedState={"DynamicScalingOutSuspended": True})
@@ -435,6 +448,7 @@ def test_a_customized_load_is_scaled_by_its_relation_to_the_scaling_metric() -> 
     assert world.desired == 8 and world.told[0].numbers.formula == "ceil(9000 × 0.05 / 60) = 8"
 
 
+@pytest.mark.rule("1.6#policy")
 def test_customized_load_scaling_and_capacity_metrics() -> None:
     """12,000 jobs, 300 for each of 40 workers: a target of 400 takes 30."""
     world = scaling_world.World(start=START, desired=2)

@@ -59,6 +59,7 @@ def scaled_at(world: World) -> list[float]:
         (300, [0, 60, 120, 180]),
     ],
 )
+@pytest.mark.rule("1.4#repeat")
 def test_a_step_policy_is_invoked_again_and_again_while_its_alarm_lasts(
     world: World, period: int, moments: list[float]
 ) -> None:
