@@ -147,10 +147,14 @@ class World:
         return reply.output
 
     def refused(self, name: str, **params: Any) -> tuple[str, str]:
-        """Code and text of a refusal, which writes nothing."""
+        """Code and text of a refusal of an operation on the service, which writes nothing."""
+        return self.refused_of("application-autoscaling", name, **{**IDENTITY, **params})
+
+    def refused_of(self, service: str, name: str, **params: Any) -> tuple[str, str]:
+        """The same of any operation."""
         before = self.store.revision
         with pytest.raises(errors.Refusal) as caught:
-            self.ask(name, **params)
+            self.call(service, name, **params)
         assert self.store.revision == before
         return caught.value.code, caught.value.message
 

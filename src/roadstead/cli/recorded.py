@@ -48,12 +48,17 @@ def describe(on: context.Context, cluster: str, name: str) -> live.Described:
     arns = on.ecs("ListTasks", cluster=cluster, serviceName=name, maxResults=TASKS_LOOKED_AT)["taskArns"]
     tasks = on.ecs("DescribeTasks", cluster=cluster, tasks=arns)["tasks"] if arns else []
     found = scaling.read(on.client, cluster, name)
+    tags: dict[str, str] = {}
+    if found["target"] is not None:
+        arn = found["target"]["ScalableTargetARN"]
+        tags = on.client.call("application-autoscaling", "ListTagsForResource", ResourceARN=arn)["Tags"]
     return live.Described(
         cluster=cluster,
         service=service,
         task_definition=definition,
         tasks=tasks,
         target=found["target"],
+        tags=tags,
         policies=found["policies"],
         scheduled=found["scheduled"],
         alarms=found["alarms"],

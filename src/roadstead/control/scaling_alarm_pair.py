@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Literal
 
+import msgspec
+
 from roadstead.base import scope as base_scope
 from roadstead.model import alarms, scaling, scaling_names, tracked_metrics
 
 HIGH_PERIODS = 3
 LOW_PERIODS = 15
 LOW_PERIODS_HIGH_RESOLUTION = 30
-LOW_FACTOR = Decimal("0.9")
-"""The low alarm's threshold as a part of the target."""
 PERIOD_SECONDS = 60
 
 
@@ -25,27 +25,48 @@ def name(resource_id: str, side: Literal["High", "Low"], unique: str) -> str:
     return f"TargetTracking-{resource_id}-Alarm{side}-{unique}"
 
 
-def low_threshold(target_value: float) -> float:
+def low_threshold(target_value: float, percent: int = 90) -> float:
     """0.9 of the target, without the dust of binary fractions: 70 gives 63, 7 gives 6.3."""
-    return float(Decimal(repr(target_value)) * LOW_FACTOR)
+    return float(Decimal(repr(target_value)) * percent / 100)
 
 
 def alarms_of(scope: base_scope.Scope, policy: scaling.ScalingPolicy, now: float) -> Iterator[alarms.MetricAlarm]:
     """The pair of a target tracking policy; the high one alone with DisableScaleIn. `now` is when they are made."""
-    target_value, fewer = policy.tracking.target_value, policy.scale_in_datapoints
-    yield _alarm(scope, policy, now, policy.alarm_high, "GreaterThanThreshold", target_value, HIGH_PERIODS)
-    if policy.alarm_low is None:
-        return
-    low_periods = LOW_PERIODS if _period_seconds(policy) == PERIOD_SECONDS else LOW_PERIODS_HIGH_RESOLUTION
-    yield _alarm(
-        scope,
-        policy,
-        now,
-        policy.alarm_low,
-        "LessThanThreshold",
-        low_threshold(target_value),
-        low_periods if fewer is None else min(low_periods, fewer),
-    )
+    target_value, options = policy.tracking.target_value, policy.options
+    yield _alarm(scope, policy, now, policy.alarm_high, "GreaterThanThreshold", target_value, _high_window(policy))
+    if policy.alarm_low is not None:
+        threshold = low_threshold(target_value, options.scale_in_threshold_percent)
+        yield _alarm(scope, policy, now, policy.alarm_low, "LessThanThreshold", threshold, _low_window(policy))
+
+
+class _Window(msgspec.Struct, frozen=True):
+    """How far back an alarm looks, and how many data points of that must breach."""
+
+    period_seconds: int
+    datapoints: scaling.Datapoints
+
+
+def _high_window(policy: scaling.ScalingPolicy) -> _Window:
+    options = policy.options
+    usual = scaling.Datapoints(needed=HIGH_PERIODS, periods=HIGH_PERIODS)
+    period = options.scale_out_period_seconds or _period_seconds(policy)
+    return _Window(period, options.scale_out_datapoints or usual)
+
+
+def _low_window(policy: scaling.ScalingPolicy) -> _Window:
+    """The option goes before the server's setting, which shortens AWS's number."""
+    options, fewer = policy.options, policy.scale_in_datapoints
+    count = LOW_PERIODS if _period_seconds(policy) == PERIOD_SECONDS else LOW_PERIODS_HIGH_RESOLUTION
+    count = count if fewer is None else min(count, fewer)
+    period = options.scale_in_period_seconds or _period_seconds(policy)
+    return _Window(period, options.scale_in_datapoints or scaling.Datapoints(needed=count, periods=count))
+
+
+def reaches_seconds(policy: scaling.ScalingPolicy) -> Iterator[int]:
+    """How far back each alarm of a target tracking policy looks."""
+    windows = [_high_window(policy)] if policy.alarm_low is None else [_high_window(policy), _low_window(policy)]
+    for window in windows:
+        yield window.period_seconds * window.datapoints.periods
 
 
 def _period_seconds(policy: scaling.ScalingPolicy) -> int:
@@ -60,16 +81,18 @@ def _alarm(
     alarm_name: str,
     comparison_operator: str,
     threshold: float,
-    evaluation_periods: int,
+    window: _Window,
 ) -> alarms.MetricAlarm:
     action = scaling_names.alarm_action(scope, policy)
+    points = window.datapoints
     return alarms.MetricAlarm(
         name=alarm_name,
         created_at=now,
         spec=alarms.AlarmSpec(
             **_watched(policy),
-            period_seconds=_period_seconds(policy),
-            evaluation_periods=evaluation_periods,
+            period_seconds=window.period_seconds,
+            evaluation_periods=points.periods,
+            datapoints_to_alarm=points.needed if points.needed != points.periods else None,
             threshold=threshold,
             comparison_operator=comparison_operator,
             treat_missing_data="missing",

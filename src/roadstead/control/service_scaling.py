@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from roadstead.control import controller, scaled_resources, scaling_from_zero, step_scaling_formula
+from roadstead.control import controller, scaled_resources, scaling_from_zero, scaling_temper, step_scaling_formula
 from roadstead.control import service_scaling_activities as activities
 from roadstead.control import service_scaling_cooldowns as cooldowns
 from roadstead.control import service_scaling_formula as formula
@@ -113,8 +113,10 @@ def _carry_out(
     now: float,
 ) -> None:
     """Write what was ruled: the policies' memory, the activities, the desired capacity."""
+    idle_since = {one.name: one.idle_since for one in situation.policies}
     for policy in policies:
         memory = _handled(draft.view, policy)
+        memory = msgspec.structs.replace(memory, idle_since=idle_since.get(policy.policy_name))
         if ruling.step is not None:
             memory = formula.remember(
                 memory,
@@ -143,7 +145,7 @@ def _judged_policies(
 ) -> tuple[tuple[formula.Policy, ...], float | None]:
     """The target tracking policies as the formula sees them; and from no capacity, when to look at their data again."""
     last = activities.newest_change(view, target.key)
-    judged = tuple(_judged(view, one, last) for one in policies if one.target_tracking is not None)
+    judged = tuple(_judged(view, one, last, now) for one in policies if one.target_tracking is not None)
     if scaled.running or scaled.desired:
         return judged, None
     stopped_at = last.ended_at if last is not None and last.to_count == 0 else None
@@ -160,10 +162,21 @@ def _from_zero(view: views.View, judged: formula.Policy, zero_since: float | Non
     return msgspec.structs.replace(judged, high=high)
 
 
-def _judged(view: views.View, policy: scaling.ScalingPolicy, last: scaling.ScalingActivity | None) -> formula.Policy:
+def _judged(
+    view: views.View, policy: scaling.ScalingPolicy, last: scaling.ScalingActivity | None, now: float
+) -> formula.Policy:
     """A policy as the formula sees it; `last` is the target's newest change of capacity."""
-    tracking = policy.tracking
-    low = None if tracking.disable_scale_in else policy.alarm_low
+    tracking, options = policy.tracking, policy.options
+    low = None
+    if policy.alarm_low is not None and not tracking.disable_scale_in:
+        low = _signal(view, policy, policy.alarm_low, last)
+    idle_since = scaling_temper.idle_since(
+        options,
+        policy.memory.idle_since,
+        asks_for_zero=low is not None and formula.asks_for_zero(low, tracking.target_value),
+        low_since=low.in_alarm_since if low is not None else 0.0,
+        now=now,
+    )
     return formula.Policy(
         name=policy.policy_name,
         metric_name=tracking.metric_name,
@@ -171,8 +184,11 @@ def _judged(view: views.View, policy: scaling.ScalingPolicy, last: scaling.Scali
         scale_out_cooldown_seconds=tracking.scale_out_cooldown_seconds,
         scale_in_cooldown_seconds=tracking.scale_in_cooldown_seconds,
         high=_signal(view, policy, policy.alarm_high, last),
-        low=_signal(view, policy, low, last) if low is not None else None,
+        low=low,
         memory=policy.memory,
+        options=options,
+        idle_since=idle_since,
+        is_held=scaling_temper.is_held(options, idle_since, now),
     )
 
 
@@ -192,6 +208,7 @@ def _signal(
         alarm=name,
         value=alarm.observed.newest_value,
         in_alarm=in_alarm,
+        in_alarm_since=alarm.observed.state_transitioned_at,
         fired=fired,
         acts=acts,
         asked_at=due or 0.0,

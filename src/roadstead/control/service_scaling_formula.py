@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
+from roadstead.control import scaling_temper, step_scaling_formula
 from roadstead.control import service_scaling_cooldowns as cooldowns
-from roadstead.control import step_scaling_formula
 from roadstead.model import alarms, scaling
 
 ROUNDING = 10**9
@@ -29,6 +29,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     """The newest data point of its newest evaluation."""
     in_alarm: bool
+    in_alarm_since: float = 0.0
+    """When it went into its present state."""
     fired: bool
     """Its action is due and not yet acted upon."""
     acts: bool = True
@@ -53,6 +55,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     low: Signal | None
     """None with DisableScaleIn: the policy has no say in scaling in."""
     memory: scaling.PolicyMemory = scaling.PolicyMemory()
+    options: scaling.TrackingOptions = scaling.TrackingOptions()
+    idle_since: float | None = None
+    """Since when it has been asking for zero, where it has to wait with that."""
+    is_held: bool = False
+    """It has to wait with zero now (`control.scaling_temper`)."""
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +129,12 @@ def propose(running: int, value: float, target_value: float) -> int:
     if running == 0:
         return 1 if value > target_value else 0
     return max(0, math.ceil(quotient(running, value, target_value)))
+
+
+def asks_for_zero(low: Signal, target_value: float) -> bool:
+    """Whether a policy's low alarm stands for no load at all."""
+    value = low.value
+    return low.in_alarm and value is not None and math.isfinite(value) and propose(1, value, target_value) == 0
 
 
 def formula_text(running: int, value: float, target_value: float) -> str:
@@ -228,7 +241,14 @@ def _candidate(situation: Situation, policy: Policy, signal: Signal) -> Candidat
     if value is None or not math.isfinite(value):
         return None
     running = _measured_running(situation, signal)
-    proposed = propose(running, value, policy.target_value)
+    asked = propose(running, value, policy.target_value)
+    text = formula_text(running, value, policy.target_value)
+    proposed = scaling_temper.tempered(running, asked, policy.options)
+    if proposed != asked:
+        text += f", tempered to {proposed}"
+    if proposed == 0 and policy.is_held:
+        proposed = 1
+        text += f", held at 1 until it has been so for {policy.options.scale_to_zero_after_seconds} s"
     bounded = min(max(proposed, situation.minimum), situation.maximum)
     numbers = scaling.ScalingNumbers(
         alarm_name=signal.alarm,
@@ -240,7 +260,7 @@ def _candidate(situation: Situation, policy: Policy, signal: Signal) -> Candidat
         bounded=bounded,
         min_capacity=situation.minimum,
         max_capacity=situation.maximum,
-        formula=formula_text(running, value, policy.target_value),
+        formula=text,
     )
     return Candidate(policy, signal, proposed, bounded, numbers)
 

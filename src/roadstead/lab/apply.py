@@ -7,7 +7,7 @@ import re
 import shlex
 from typing import Any
 
-from roadstead.lab import results, spans
+from roadstead.lab import options, results, spans
 
 CLUSTER = "my-cluster"
 SERVICE = "my-service"
@@ -41,6 +41,7 @@ def aws_cli(one: results.Run) -> str:
         )
     lines += [
         *_command("register-scalable-target", f"--min-capacity {one.min_capacity} --max-capacity {one.max_capacity}"),
+        *options.aws_cli(one.given.get("Tags", [])),
     ]
     used = {name for alarm in one.given["Alarms"] for name in alarm["AlarmActions"]}
     for policy in one.given["Policies"]:
@@ -115,6 +116,7 @@ def terraform(one: results.Run) -> str:
         f'  scalable_dimension = "{DIMENSION}"',
         f"  min_capacity       = {one.min_capacity}",
         f"  max_capacity       = {one.max_capacity}",
+        *options.terraform(one.given.get("Tags", [])),
         "}",
     ]
     for policy in one.given["Policies"]:

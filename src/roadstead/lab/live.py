@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from roadstead.lab import policies, problems
+from roadstead.lab import options, policies, problems
 
 CPU_SECONDS_PER_REQUEST = 0.01
 UTILIZATION_PERCENT = 85
@@ -36,6 +36,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     """Of DescribeTasks: some of its tasks."""
     target: dict[str, Any] | None = None
     """Of DescribeScalableTargets."""
+    tags: Mapping[str, str] = {}
+    """The target's."""
     policies: Sequence[dict[str, Any]] = ()
     scheduled: Sequence[dict[str, Any]] = ()
     alarms: Mapping[str, dict[str, Any]] = {}
@@ -96,6 +98,7 @@ def candidate(described: Described) -> policies.Candidate:
         "Policies": list(described.policies),
         "ScheduledActions": list(described.scheduled),
         "Alarms": alarms,
+        options.FIELD: options.of_tags(described.tags),
     }
     return policies.parse(given, AS_IT_IS)
 

@@ -8,6 +8,8 @@ A file may hold what the AWS CLI takes or prints, so that a policy goes from her
 - `{"Name", "Policies": […], "ScheduledActions": […], "Alarms": […], "MinCapacity", "MaxCapacity"}`: all that may
   scale a service. An alarm (the input of `put-metric-alarm`) names policies in its AlarmActions by their PolicyName.
 
+Each of them may have an `Options` beside (`lab.options`): what only Roadstead has.
+
 Namespace, resource and dimension in them are replaced by the simulated service. Whether a policy is right, the
 production API says.
 """
@@ -20,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from roadstead.lab import problems, scenario
+from roadstead.lab import options, problems, scenario
 
 POLICY_BYTES_MAX = 1_000_000
 CANDIDATES_MAX = 200
@@ -31,7 +33,7 @@ PRINTED_OF_ALARMS = (
     "AlarmArn", "AlarmConfigurationUpdatedTimestamp", "StateValue", "StateReason", "StateReasonData",
     "StateUpdatedTimestamp", "StateTransitionedTimestamp", "EvaluationState",
 )  # fmt: skip
-SET_FIELDS = ("Name", "Policies", "ScheduledActions", "Alarms", "MinCapacity", "MaxCapacity")
+SET_FIELDS = ("Name", "Policies", "ScheduledActions", "Alarms", "MinCapacity", "MaxCapacity", options.FIELD)
 LAB_NAMESPACE = "Roadstead/Lab"
 KNOWN_METRICS = {
     ("AWS/ECS", "CPUUtilization"),
@@ -58,8 +60,10 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     max_capacity: int | None = None
     fixed: int | None = None
     """A fixed count: nothing scales."""
+    tags: dict[str, str] = {}
+    """Of the scalable target: options that only Roadstead has."""
     written: dict[str, list[dict[str, Any]]] = {}
-    """Policies, ScheduledActions and Alarms with the metrics that they were written for: to apply them elsewhere."""
+    """Policies, ScheduledActions, Alarms (with the metrics that they were written for) and Tags: to apply elsewhere."""
     notes: tuple[str, ...] = ()
     is_named: bool = True
     """Somebody named it: its series are kept whatever comes out. Else a sweep or a search made it."""
@@ -131,6 +135,8 @@ def as_set(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict | list):
         raise ValueError("an object is needed, or a list of them")
     given: dict[str, Any] = {"Policies": value} if isinstance(value, list) else value
+    beside = {options.FIELD: given[options.FIELD]} if options.FIELD in given else {}
+    given = {key: one for key, one in given.items() if key not in beside}
     if "ScalingPolicies" in given:
         given = {"Policies": given["ScalingPolicies"]}
     if "TargetValue" in given:
@@ -143,11 +149,12 @@ def as_set(value: Any) -> dict[str, Any]:
             f"{', '.join(unknown) or 'this'} is no policy: give a target tracking configuration, the input of "
             f"put-scaling-policy, the output of describe-scaling-policies, or an object of {', '.join(SET_FIELDS)}"
         )
-    return given
+    return {**given, **beside}
 
 
 def _parse(given: dict[str, Any], name: str) -> Candidate:
     name = str(given.get("Name", name))
+    tags = options.read(given.get(options.FIELD, {}))
     policies = [_policy(one, name, place) for place, one in enumerate(_objects(given, "Policies"))]
     actions = [_without(one, (*IDENTITY, *PRINTED)) for one in _objects(given, "ScheduledActions")]
     described = [
@@ -172,10 +179,12 @@ def _parse(given: dict[str, Any], name: str) -> Candidate:
             "Alarms": [
                 {**one, "AlarmActions": acting["AlarmActions"]} for one, acting in zip(described, alarms, strict=True)
             ],
+            **({"Tags": options.as_records(tags)} if tags else {}),
         },
+        tags=tags,
         min_capacity=_count(given, "MinCapacity"),
         max_capacity=_count(given, "MaxCapacity"),
-        notes=tuple(note for _, note in policies if note),
+        notes=(*(note for _, note in policies if note), *options.note(tags)),
     )
 
 

@@ -177,7 +177,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     min_capacity: int
     max_capacity: int
     given: dict[str, list[dict[str, Any]]]
-    """Policies, ScheduledActions and Alarms, as AWS takes them; empty for a fixed count."""
+    """Policies, ScheduledActions, Alarms, the target's Tags, as AWS takes them; empty for a fixed count."""
     fleet: Fleet | None = None
     """None where the scenario has none: there was always room."""
     notes: tuple[str, ...] = ()

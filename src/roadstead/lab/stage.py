@@ -136,7 +136,7 @@ def _set_up(made: world.World, subject: scenario.Scenario, candidate: policies.C
 
 def _scale(made: world.World, candidate: policies.Candidate, low: int, high: int) -> None:
     scaling = "application-autoscaling"
-    made.call(scaling, "RegisterScalableTarget", **TARGET, MinCapacity=low, MaxCapacity=high)
+    made.call(scaling, "RegisterScalableTarget", **TARGET, MinCapacity=low, MaxCapacity=high, Tags=candidate.tags)
     arns = {}
     for policy in candidate.policies:
         answer = made.call(scaling, "PutScalingPolicy", **{**policy, **TARGET})

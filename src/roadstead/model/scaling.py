@@ -82,6 +82,34 @@ class CustomizedMetric(record.Value, frozen=True, kw_only=True):
     unit: str | None = None
 
 
+class Datapoints(record.Value, frozen=True, kw_only=True):
+    """So many breaching data points of so many periods."""
+
+    needed: int
+    periods: int
+
+
+class TrackingOptions(record.Value, frozen=True, kw_only=True):
+    """What target tracking can do here and not on AWS (decision 0023). The defaults are AWS's way."""
+
+    scale_out_datapoints: Datapoints | None = None
+    scale_in_datapoints: Datapoints | None = None
+    """None: AWS's number (behaviour.md 1.3.2)."""
+    scale_out_period_seconds: int | None = None
+    scale_in_period_seconds: int | None = None
+    """None: the metric's own."""
+    scale_in_threshold_percent: int = 90
+    """The low alarm's threshold, of the target."""
+    scale_out_gain_percent: int = 100
+    scale_in_gain_percent: int = 100
+    """How much of the change that the formula asks for is made at once."""
+    scale_out_step_max: int | None = None
+    scale_in_step_max: int | None = None
+    """How much capacity one decision adds or takes at most."""
+    scale_to_zero_after_seconds: int = 0
+    """For how long zero must have been asked for before the last one goes."""
+
+
 class StepAdjustment(record.Value, frozen=True, kw_only=True):
     """One step: which distances from the alarm's threshold it is for, and how much it adjusts (behaviour.md 1.4)."""
 
@@ -115,6 +143,8 @@ class PolicyMemory(record.Value, frozen=True, kw_only=True):
     out_from: int = 0
     out_to: int = 0
     in_at: float | None = None
+    idle_since: float | None = None
+    """Since when target tracking has been asking for zero, where it has to wait with that."""
     handled_evaluation: dict[str, float] = {}
     """For each alarm (by name): the time of its newest evaluation or repeat that was acted upon."""
     predicted_hour: float | None = None
@@ -142,6 +172,8 @@ class ScalingPolicy(record.Record, frozen=True, kw_only=True):
     """Name of target tracking's alarm that asks for less; None with DisableScaleIn, and for other kinds."""
     scale_in_datapoints: int | None = None
     """For how many periods at most that alarm waits, where the server was set so when the policy was put."""
+    options: TrackingOptions = TrackingOptions()
+    """What the target's tags say of it, for target tracking."""
     memory: PolicyMemory = PolicyMemory()
 
     @property

@@ -54,7 +54,12 @@ def _of_targets() -> tuple[operation.Operation, ...]:
             targets.describe_scalable_targets,
             ("ServiceNamespace", "ResourceIds", "ScalableDimension", *_PAGING),
         ),
-        _operation("TagResource", tags.tag_resource, ("ResourceARN", "Tags")),
+        _operation(
+            "TagResource",
+            tags.tag_resource,
+            ("ResourceARN", "Tags"),
+            "Keys that begin with roadstead: are options of target tracking (docs/decisions/0023-options-as-tags.md).",
+        ),
         _operation("UntagResource", tags.untag_resource, ("ResourceARN", "TagKeys")),
         _operation("ListTagsForResource", tags.list_tags_for_resource, ("ResourceARN",)),
         _operation(

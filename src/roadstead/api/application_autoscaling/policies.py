@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import common, load_balancers, predictive, steps, targets, tracking
+from roadstead.api.application_autoscaling import common, load_balancers, options, predictive, steps, targets, tracking
 from roadstead.base import errors
 from roadstead.control import alarms_history, scaling_alarm_pair
 from roadstead.model import scaling, scaling_names, tables
@@ -58,6 +60,9 @@ def put_scaling_policy(
         raise errors.Refusal(
             "LimitExceededException", f"A scalable target can have at most {POLICIES_OF_TARGET_MAX} scaling policies."
         )
+    if policy.target_tracking is not None:
+        policy = msgspec.structs.replace(policy, options=options.of_policy(target.tags, policy.policy_name))
+    options.check_policy(policy, target.tags)
     draft = plan.Draft(view)
     if before is not None and before.target_tracking is not None:
         targets.remove_alarms(draft, before, call.now)

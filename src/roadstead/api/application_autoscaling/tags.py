@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import targets
+from roadstead.api.application_autoscaling import options, targets
 from roadstead.base import arn, errors
 from roadstead.model import record, scaling, tables
 from roadstead.state import plan
@@ -23,19 +23,24 @@ def tag_resource(call: operation.Call, view: views.View) -> operation.Reply:
             f"A scalable target can have at most {targets.TAGS_MAX} tags, not {len(merged)}.",
             members={"ResourceName": call.params.ResourceARN},
         )
-    return _retagged(view, target, tuple(merged[key] for key in sorted(merged)))
+    return _retagged(call, view, target, tuple(merged[key] for key in sorted(merged)))
 
 
 def untag_resource(call: operation.Call, view: views.View) -> operation.Reply:
     """UntagResource: takes tags from a scalable target; keys that it does not have are passed over."""
     target = _find(call, view)
     gone = frozenset(call.params.TagKeys)
-    return _retagged(view, target, tuple(tag for tag in target.tags if tag.key not in gone))
+    return _retagged(call, view, target, tuple(tag for tag in target.tags if tag.key not in gone))
 
 
-def _retagged(view: views.View, target: scaling.ScalableTarget, tags: tuple[record.Tag, ...]) -> operation.Reply:
+def _retagged(
+    call: operation.Call, view: views.View, target: scaling.ScalableTarget, tags: tuple[record.Tag, ...]
+) -> operation.Reply:
+    """The target with other tags, and its policies with the options that these say."""
     draft = plan.Draft(view)
-    draft.put(msgspec.structs.replace(target, tags=tags))
+    changed = msgspec.structs.replace(target, tags=tags)
+    draft.put(changed)
+    options.apply(draft, changed, call.now)
     return operation.Reply(plan=draft.plan())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from roadstead.api import operation
-from roadstead.api.application_autoscaling import common, forecasts, predictive
+from roadstead.api.application_autoscaling import common, forecasts, options, predictive
 from roadstead.base import errors
 from roadstead.control import alarms_history
 from roadstead.model import alarms, custom_resources, record, scaling, scaling_names, tables
@@ -62,6 +62,8 @@ def register_scalable_target(call: operation.Call, view: views.View) -> operatio
 
 def _new_target(call: operation.Call, view: views.View, wanted: common.Identity) -> scaling.ScalableTarget:
     params = call.params
+    tags = tuple(tags_of(params.Tags or {}))
+    options.check(tags)
     if wanted.namespace == scaling_names.ECS_NAMESPACE and common.find_service(view, wanted) is None:
         raise common.invalid(f"ECS service doesn't exist: {wanted.resource_id}")
     if params.MinCapacity is None or params.MaxCapacity is None:
@@ -79,7 +81,7 @@ def _new_target(call: operation.Call, view: views.View, wanted: common.Identity)
         role_arn=_role_arn(view, wanted),
         custom_role_arn=_custom_role(view, wanted, params.RoleARN),
         suspended=_suspended(params.SuspendedState, scaling.SuspendedState()),
-        tags=tuple(tags_of(params.Tags or {})),
+        tags=tags,
         enforce_bounds_at=call.now,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterator
 
+from roadstead.api.application_autoscaling import options
 from roadstead.api.explain import decisions, obstacles, predictive, reasons, service_scaling
 from roadstead.control import alarm_watch, scaled_resources
 from roadstead.model import alarms, scaling, scaling_names, services, tables
@@ -141,8 +142,20 @@ def scaling_of(
     stand = obstacles.Stand(target=target, scaled=scaled_resources.look(view, target), policies=policies, now=now)
     for policy in policies:
         yield _policy(view, stand, policy)
+    yield from _unused_options(target, policies)
     yield from service_scaling.scheduled_actions(view, target, now)
     yield decisions.decisions(view, target, policies, now, since_seconds)
+
+
+def _unused_options(
+    target: scaling.ScalableTarget, policies: tuple[scaling.ScalingPolicy, ...]
+) -> Iterator[reasons.Reason]:
+    """Tags that are options for a policy which there is not."""
+    there = {one.policy_name for one in policies}
+    for key, policy_name in options.named_policies(target.tags):
+        if policy_name not in there:
+            text = f"the tag {key} does nothing: there is no policy {policy_name}"
+            yield reasons.Reason(code="OPTION_UNUSED", text=text)
 
 
 def _suspended(suspended: scaling.SuspendedState) -> str:
@@ -180,6 +193,10 @@ def _policy(view: views.View, stand: obstacles.Stand, policy: scaling.ScalingPol
                 counts={"breaching": breaching, "needed": needed},
             )
         )
+    spelled = options.spelled(policy.options)
+    if spelled:
+        text = "options: " + ", ".join(f"{name} {value}" for name, value in spelled)
+        states.append(reasons.Reason(code="OPTIONS", text=text))
     states += obstacles.of_policy(view, stand, policy)
     tracking = policy.tracking
     return reasons.Reason(
