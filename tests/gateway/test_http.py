@@ -165,6 +165,23 @@ async def test_put_metric_data_is_limited_to_1_mb_as_it_is_sent(caller: Caller) 
     assert statuses == [200, 413, 200]
 
 
+async def test_put_metric_alarm_is_limited_to_120_kb_whatever_is_sent(caller: Caller) -> None:
+    alarm = b'{"AlarmName": "a", "Namespace": "n", "MetricName": "m", "Statistic": "Sum", "Period": 60, ' + (
+        b'"EvaluationPeriods": 1, "Threshold": 1, "ComparisonOperator": "GreaterThanThreshold"}'
+    )
+    headers = {
+        "content-type": "application/x-amz-json-1.0",
+        "x-amz-target": "GraniteServiceVersion20100801.PutMetricAlarm",
+    }
+    most, over = alarm.ljust(120 * 1024), alarm.ljust(120 * 1024 + 1)
+    signed = caller.sign(headers, most, service="monitoring")
+    assert (await caller.send(headers=signed, body=most))[0] == 200
+    for body, packed in ((over, {}), (gzip.compress(over), {"content-encoding": "gzip"})):
+        signed = caller.sign({**headers, **packed}, body, service="monitoring")
+        status, _, answer = await caller.send(headers=signed, body=body)
+        assert status == 413 and b"larger than 122880 bytes" in answer
+
+
 async def test_a_chunked_body_over_the_limit_is_refused(caller: Caller) -> None:
     def send() -> bytes:
         host, port = caller.host.split(":")

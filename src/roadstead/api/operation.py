@@ -45,6 +45,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     decide: Callable[[Call, view.View], Reply]
     accepts: frozenset[str]
     body_bytes_max: int | None = None
-    """The longest body as it is sent, gzip not undone, where AWS has a limit of its own for the operation."""
+    """The longest body, where AWS has a limit of its own for the operation."""
+    body_counts_inflated: bool = False
+    """Whether that is with gzip undone; otherwise it is the body as it is sent."""
     note: str = ""
     """For docs/operations.md: how it differs from AWS, where it does."""

@@ -112,9 +112,11 @@ class AwsApis:
     def _check_size(self, request: requests.Request, target: requests.Target) -> None:
         """Refuse a body that is over the limit of its operation."""
         served = self._table.get((target.service or "", target.operation or ""))
-        limit = served.body_bytes_max if served is not None else None
-        if limit is not None and len(request.body) > limit:
-            raise requests.too_large(limit)
+        if served is None or served.body_bytes_max is None:
+            return
+        body = requests.inflate(request) if served.body_counts_inflated else request.body
+        if len(body) > served.body_bytes_max:
+            raise requests.too_large(served.body_bytes_max)
 
     def _refused(self, error: Exception, target: requests.Target, request_id: str) -> responses.Response:
         if isinstance(error, errors.Refusal):

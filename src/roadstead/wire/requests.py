@@ -122,7 +122,7 @@ def parse(known: services.Services, request: Request, request_id: str, target: T
     if operation.input is None:
         params = _NoInput()
     else:
-        body = _inflate(request)
+        body = inflate(request)
         try:
             match target.protocol:
                 case Protocol.JSON10 | Protocol.JSON11:
@@ -167,7 +167,8 @@ def too_large(bytes_max: int) -> errors.Refusal:
     return errors.Refusal("RequestEntityTooLargeException", f"The body is larger than {bytes_max} bytes.", status=413)
 
 
-def _inflate(request: Request) -> bytes:
+def inflate(request: Request) -> bytes:
+    """The body with gzip undone. Raises Refusal where it is none, or more than BODY_BYTES_MAX."""
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
         return request.body

@@ -16,6 +16,8 @@ from roadstead.signals import alarm_reasons
 from roadstead.state import plan
 from roadstead.state import view as views
 
+BODY_BYTES_MAX = 120 * 1024
+"""One PutMetricAlarm: "a maximum uncompressed payload of 120 KB" (API_PutMetricAlarm)."""
 ALARMS_MAX = 100_000
 """Alarms of an account."""
 COMPOSITES_DELETED_MAX = 1

@@ -18,17 +18,8 @@ from roadstead.api.cloudwatch import (
 )
 
 
-def _operation(
-    name: str, decide: Any, *accepts: str, note: str = "", body_bytes_max: int | None = None
-) -> operation.Operation:
-    return operation.Operation(
-        service="cloudwatch",
-        name=name,
-        decide=decide,
-        accepts=frozenset(accepts),
-        body_bytes_max=body_bytes_max,
-        note=note,
-    )
+def _operation(name: str, decide: Any, *accepts: str, **more: Any) -> operation.Operation:
+    return operation.Operation(service="cloudwatch", name=name, decide=decide, accepts=frozenset(accepts), **more)
 
 
 _ALARM = (
@@ -78,6 +69,8 @@ OPERATIONS: tuple[operation.Operation, ...] = (
         note="Alarms on one metric or on metric math, with a static threshold. All metrics that an alarm on metric "
         "math watches must have the same period. The only actions are scaling policies of ECS services; others (SNS, "
         "EC2, Lambda) are refused.",
+        body_bytes_max=alarms.BODY_BYTES_MAX,
+        body_counts_inflated=True,
     ),
     _operation(
         "PutCompositeAlarm",
