@@ -52,6 +52,16 @@ def test_two_weeks_with_noise_of_5_percent_are_forecast_nearly_as_well_as_can_be
     assert error(shape) < most
 
 
+def quiet_fridays(hour: int) -> float:
+    """Office hours, and nothing like them on Fridays and Saturdays."""
+    return 900.0 if 8 <= hour % DAY < 18 and hour // DAY % 7 not in (4, 5) else 60.0
+
+
+def test_quiet_days_have_a_rhythm_of_their_own_whichever_days_they_are() -> None:
+    assert error(quiet_fridays) < 7.0
+    assert error(quiet_fridays, days=7) < 8.0
+
+
 def test_strong_noise_is_not_taken_for_a_rhythm() -> None:
     """Noise of 25 % alone makes an error of 20 %."""
     assert error(daily, noise=0.25) < 25.0

@@ -42,6 +42,7 @@ KNOWN_METRICS = {
     (LAB_NAMESPACE, "RequestCount"),
 }
 """What a simulated service has data of. The last two: per task and in all, to be summed (Sum over 60 s: a minute's)."""
+BALANCER_NOTE = "ALBRequestCountPerTarget: a load balancer that spreads evenly over the running tasks is assumed"
 CLUSTER = "default"
 SERVICE = "web"
 ECS_DIMENSIONS = ({"Name": "ClusterName", "Value": CLUSTER}, {"Name": "ServiceName", "Value": SERVICE})
@@ -67,6 +68,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     is_named: bool = True
     """Somebody named it: its series are kept whatever comes out. Else a sweep or a search made it."""
+
+    @property
+    def foresees(self) -> bool:
+        """Whether a policy forecasts its load, and so needs a history of it."""
+        return any(policy["PolicyType"] == "PredictiveScaling" for policy in self.policies)
 
     @property
     def uses_lab_metrics(self) -> bool:
@@ -216,6 +222,9 @@ def _policy(given: dict[str, Any], name: str, place: int) -> tuple[dict[str, Any
     if isinstance(tracked, dict):
         tracked, note = _tracked(tracked)
         policy["TargetTrackingScalingPolicyConfiguration"] = tracked
+    foresees = policy.get("PredictiveScalingPolicyConfiguration")
+    if isinstance(foresees, dict):
+        policy["PredictiveScalingPolicyConfiguration"], note = _foreseen(foresees)
     return policy, note
 
 
@@ -240,12 +249,43 @@ def _tracked(given: dict[str, Any]) -> tuple[dict[str, Any], str]:
             "Dimensions": list(LAB_DIMENSIONS),
         }
         rest = {key: value for key, value in given.items() if key != "PredefinedMetricSpecification"}
-        note = "ALBRequestCountPerTarget: a load balancer that spreads evenly over the running tasks is assumed"
-        return {**rest, "CustomizedMetricSpecification": ours}, note
+        return {**rest, "CustomizedMetricSpecification": ours}, BALANCER_NOTE
     custom = given.get("CustomizedMetricSpecification")
     if not isinstance(custom, dict):
         return given, ""
     return {**given, "CustomizedMetricSpecification": _measured(custom)}, ""
+
+
+def _foreseen(given: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """A predictive configuration whose metrics the simulated service has."""
+    specifications = [one for one in given.get("MetricSpecifications") or () if isinstance(one, dict)]
+    counts_requests = "ALBRequestCount" in json.dumps(specifications)
+    notes = [BALANCER_NOTE] if counts_requests else []
+    if given.get("Mode", "ForecastOnly") == "ForecastOnly":
+        notes.append("its mode is ForecastOnly, which never scales: take ForecastAndScale")
+    return {**given, "MetricSpecifications": [_specification(one) for one in specifications]}, "; ".join(notes)
+
+
+def _specification(given: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for member, value in given.items():
+        name = value.get("PredefinedMetricType") if isinstance(value, dict) else None
+        if name == "ALBRequestCount":
+            made["CustomizedLoadMetricSpecification"] = _of_requests("RequestCount")
+            made["CustomizedScalingMetricSpecification"] = _of_requests("RequestCountPerTarget")
+        elif name in ("TotalALBRequestCount", "ALBRequestCountPerTarget"):
+            ours = "RequestCount" if name == "TotalALBRequestCount" else "RequestCountPerTarget"
+            made[member.replace("Predefined", "Customized")] = _of_requests(ours)
+        elif isinstance(value, dict) and isinstance(value.get("MetricDataQueries"), list):
+            made[member] = {**value, "MetricDataQueries": [_query(one) for one in value["MetricDataQueries"]]}
+        else:
+            made[member] = value
+    return made
+
+
+def _of_requests(name: str) -> dict[str, Any]:
+    metric = {"Namespace": LAB_NAMESPACE, "MetricName": name, "Dimensions": list(LAB_DIMENSIONS)}
+    return {"MetricDataQueries": [{"Id": "requests", "MetricStat": {"Metric": metric, "Stat": "Sum"}}]}
 
 
 def _measured(given: dict[str, Any]) -> dict[str, Any]:

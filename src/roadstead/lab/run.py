@@ -5,6 +5,7 @@ The production controllers decide; time jumps. Nothing depends on the clock or o
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,6 +92,11 @@ class Bench:
         """Works out the traffic. Raises problems.Invalid where a trace can't be read."""
         return cls(subject, traffic.make(subject, seed), seed, progress, spread)
 
+    @functools.cached_property
+    def past(self) -> traffic.Demand | None:
+        """The traffic before, for policies that forecast; None where nothing is known of it."""
+        return traffic.before(self.subject, self.seed, self.demand.begin)
+
     def many(self, candidates: Sequence[policies.Candidate], before: Sequence[results.Run] = ()) -> list[results.Run]:
         """`before`, and a run of each candidate, in this order; slim, so that memory is bounded. Raises
         problems.Invalid."""
@@ -102,7 +108,8 @@ class Bench:
     def one(self, candidate: policies.Candidate) -> results.Run:
         """A candidate on the whole of the traffic. Raises problems.Invalid."""
         subject, demand, model = self.subject, self.demand, self._model
-        world, fleet = stage.build(subject, demand, candidate, model, self.seed)
+        past = self.past if candidate.foresees else None
+        world, fleet = stage.build(subject, demand, candidate, model, self.seed, past)
         seen = recorder.Recorder(subject, demand, candidate, model, world, fleet)
         world.run_until(demand.begin)
         seen.begin()
@@ -138,7 +145,10 @@ class Bench:
             best=best.name if best is not None else None,
             front=tuple(one.name for one in results.front(runs)),
             runs=tuple(runs),
-            assumptions=_assumptions(subject, self.demand),
+            assumptions=(
+                *_assumptions(subject, self.demand),
+                *((_history_in_words(self.past),) if any(map(_foresees, runs)) else ()),
+            ),
         )
 
 
@@ -240,6 +250,24 @@ def _assumptions(subject: scenario.Scenario, demand: traffic.Demand) -> tuple[st
         f"Policies ran for {spans.show_span(subject.warm_up)} on the first traffic before anything was counted.",
         f"The objective is looked at every {spans.show_span(subject.step)}.",
         *(f"{note}." for note in demand.notes),
+    )
+
+
+def _foresees(one: results.Run) -> bool:
+    """Whether a policy of a run forecasts."""
+    return any(policy["PolicyType"] == "PredictiveScaling" for policy in one.given.get("Policies", ()))
+
+
+def _history_in_words(past: traffic.Demand | None) -> str:
+    """What forecasts are made from."""
+    if past is None:
+        return (
+            "No traffic is known from before the start: predictive policies forecast once the run has given them 24 "
+            "hours of it."
+        )
+    return (
+        f"Forecasts see {spans.show_span(past.duration_seconds)} before the start: the same traffic, worked out for "
+        "that time (spikes and flash crowds begin with the run), served by tasks at half of what they can serve."
     )
 
 

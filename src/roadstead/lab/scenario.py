@@ -21,6 +21,7 @@ EARLIEST = 315_532_800.0
 SLOT_SECONDS = 20
 """Traffic is level for so long; the finest metrics have that period, too."""
 DURATION_SECONDS_MAX = 2 * 366 * 86_400
+HISTORY_SECONDS_MAX = 14 * 86_400
 STEPS_MAX = 1_100_000
 """Rows of a run's series: two years of minutes."""
 SCENARIO_BYTES_MAX = 1_000_000
@@ -295,6 +296,9 @@ class Scenario(Part, frozen=True, kw_only=True):
     """How often the world is looked at for the series and the objective."""
     warm_up: spans.Span = spans.Span(3600)
     """So long before the start policies run on the first moment's traffic; it isn't counted."""
+    history: spans.Span = spans.Span(14 * 86_400)
+    """How much of the traffic before the start policies that forecast are given; 0 for none. Traces that don't repeat
+    have none before their first moment."""
     policies: tuple[str, ...] = ()
     """Files of policies to try, relative to the scenario."""
     fixed: tuple[Annotated[int, msgspec.Meta(ge=1, le=TASKS_MAX)], ...] = ()
@@ -311,6 +315,8 @@ class Scenario(Part, frozen=True, kw_only=True):
             raise ValueError("start must be after 1980")
         if self.warm_up < 600:
             raise ValueError("warm_up must be at least 10m: policies and alarms need it")
+        if self.history > HISTORY_SECONDS_MAX:
+            raise ValueError(f"history must be at most {spans.show_span(HISTORY_SECONDS_MAX)}: no forecast sees more")
         if self.duration is not None:
             check_duration(self.duration, self.step)
         if self.fleet is None and self.prices.instance_hour is not None:

@@ -13,7 +13,7 @@ import msgspec
 from roadstead.base import errors
 from roadstead.control import table
 from roadstead.lab import fleet as fleets
-from roadstead.lab import policies, problems, scenario, service_model, timings, traffic
+from roadstead.lab import history, policies, problems, scenario, service_model, timings, traffic
 from roadstead.sim import chance as chances
 from roadstead.sim import load, world
 
@@ -36,9 +36,11 @@ def build(
     candidate: policies.Candidate,
     model: service_model.Model,
     seed: int,
+    past: traffic.Demand | None = None,
 ) -> tuple[world.World, fleets.Fleet | None]:
     """A world in which everything is set up, `warm_up` before the demand's begin at most, and its fleet, where the
-    scenario has one. Raises problems.Invalid where the production API refuses a policy."""
+    scenario has one. `past` is the traffic before, for policies that forecast. Raises problems.Invalid where the
+    production API refuses a policy."""
     made = world.World(
         seed,
         table.simulated_controllers(),
@@ -56,6 +58,10 @@ def build(
     )
     try:
         _set_up(made, subject, candidate, low, high)
+        if past is not None:
+            history.fill(made, subject, candidate, model, past)
+        if candidate.fixed is None:
+            _scale(made, candidate, low, high)
     except errors.Refusal as refusal:
         raise problems.Invalid(f"{refusal.code}: {refusal.message}", file=candidate.name) from None
     if made.now >= demand.begin:
@@ -130,8 +136,6 @@ def _set_up(made: world.World, subject: scenario.Scenario, candidate: policies.C
         raise problems.Invalid(
             f"start_time is too long: the first tasks are not steady after {SETTLE_SECONDS:.0f} s"
         ) from None
-    if candidate.fixed is None:
-        _scale(made, candidate, low, high)
 
 
 def _scale(made: world.World, candidate: policies.Candidate, low: int, high: int) -> None:

@@ -47,11 +47,13 @@ class _Work(msgspec.Struct):
     rates: array.array[float]
     chance: chances.Chance
     recordings: dict[int, recordings.Recording]
+    first: int = 0
+    """The first slot, counted from the begin; below 0 it is before it."""
 
     def moments(self) -> range:
         """The middle of each slot, in seconds after the begin."""
-        half = scenario.SLOT_SECONDS // 2
-        return range(half, half + len(self.rates) * scenario.SLOT_SECONDS, scenario.SLOT_SECONDS)
+        start = self.first * scenario.SLOT_SECONDS + scenario.SLOT_SECONDS // 2
+        return range(start, start + len(self.rates) * scenario.SLOT_SECONDS, scenario.SLOT_SECONDS)
 
     def add(self, rate: Callable[[float], float]) -> None:
         self.rates = array.array("d", (old + rate(at) for old, at in zip(self.rates, self.moments(), strict=True)))
@@ -75,11 +77,37 @@ def make(subject: scenario.Scenario, seed: int) -> Demand:
     begin = _begin(subject, lone) // subject.step * subject.step
     slots = round(duration / scenario.SLOT_SECONDS)
     work = _Work(begin, array.array("d", bytes(8 * slots)), chances.Chance(seed, "traffic"), recorded)
-    for place, part in enumerate(subject.traffic):
-        _apply(work, part.kind, place)
-    rates = array.array("d", (round(min(rate, RATE_MAX), sim_traffic.RATE_DIGITS) for rate in work.rates))
+    rates = _rates(subject, work)
     notes = tuple(note for one in recorded.values() for note in one.notes)
     return Demand(begin=begin, duration_seconds=duration, rates=rates, notes=notes)
+
+
+def before(subject: scenario.Scenario, seed: int, begin: float) -> Demand | None:
+    """The traffic of the scenario's `history` before its begin, as far as its parts tell: sources as they would have
+    been, spikes and crowds only from the start on. None where a trace that doesn't repeat has nothing before it.
+    Raises problems.Invalid where a trace can't be read.
+    """
+    recorded = {place: one for place, part in enumerate(subject.traffic) if (one := _recording(subject, part))}
+    since = -float(subject.history)
+    for place, recording in recorded.items():
+        part = subject.traffic[place].kind
+        if not (isinstance(part, scenario.Trace) and part.repeat):
+            is_aligned = not isinstance(part, scenario.Trace) or part.align
+            since = max(since, 0.0 if is_aligned else recording.moments[0] - begin)
+    slots = math.floor(-since / scenario.SLOT_SECONDS)
+    if slots <= 0:
+        return None
+    chance = chances.Chance(seed, "history")
+    work = _Work(begin, array.array("d", bytes(8 * slots)), chance, recorded, first=-slots)
+    length = slots * scenario.SLOT_SECONDS
+    return Demand(begin=begin - length, duration_seconds=length, rates=_rates(subject, work))
+
+
+def _rates(subject: scenario.Scenario, work: _Work) -> array.array[float]:
+    """The rate of each slot, after all parts."""
+    for place, part in enumerate(subject.traffic):
+        _apply(work, part.kind, place)
+    return array.array("d", (round(min(rate, RATE_MAX), sim_traffic.RATE_DIGITS) for rate in work.rates))
 
 
 def _recording(subject: scenario.Scenario, part: scenario.TrafficPart) -> recordings.Recording | None:

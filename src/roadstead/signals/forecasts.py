@@ -4,7 +4,8 @@ Pure, but slow: the first forecast of a process imports scikit-learn (a second, 
 server computes them in another process (`app.forecaster`), and a simulation right where it needs them.
 
 How. The logarithm of the load is a sum of effects: one for each hour of the day, and, once there is a week of
-history, one for each day of the week, one for each hour of the week, and growth. Ridge regression keeps those small
+history, one for each day of the week, one for each hour of its quiet days (a weekend, whichever days that are), one for
+each hour of the week, and growth. Ridge regression keeps those small
 for which the data speak too little: an hour of the week that was seen twice is believed less than an hour of the day
 that was seen fourteen times. Newer hours weigh more, and hours far from what the others say (a crowd that came once)
 weigh less. Chosen by backtests: docs/decisions/0018.
@@ -27,8 +28,11 @@ RIDGE = 0.2
 """How strongly all effects are drawn to nothing; those below say how freely each may move nevertheless."""
 FREEDOM_HOUR_OF_DAY = 6.0
 FREEDOM_DAY_OF_WEEK = 3.0
+FREEDOM_HOUR_OF_QUIET_DAY = 3.0
 FREEDOM_HOUR_OF_WEEK = 0.5
 FREEDOM_GROWTH = 0.5
+QUIET_PART = 0.75
+"""A day of the week is quiet if its load is less than this part of the usual day's."""
 ROBUST_ROUNDS = 3
 ROBUST_SPREADS = 2.0
 """Hours further off than so many times the usual distance count less, in proportion."""
@@ -49,7 +53,7 @@ def forecast(load: Sequence[float | None], end: float, hours: int = FORECAST_HOU
     known = [place for place, one in enumerate(load) if one is not None]
     if not known:
         raise ValueError("there is no history to make a forecast from")
-    effects = _effects(np.arange(first, first + count + hours), count)
+    effects = _effects(np.arange(first, first + count + hours), load)
     seen, wanted = effects[known], effects[count:]
     values = np.log1p(np.array([max(0.0, load[place] or 0.0) for place in known]))
     age = count - 1 - np.array(known)
@@ -78,19 +82,36 @@ def _threads() -> Any:
     return threadpoolctl.ThreadpoolController()
 
 
-def _effects(hours: Any, history_hours: int) -> Any:
+def _effects(hours: Any, load: Sequence[float | None]) -> Any:
     """A row for each hour (counted since 1970): which effects it is subject to, each scaled by its freedom."""
     import numpy as np
 
-    columns = [np.eye(DAY_HOURS)[hours % DAY_HOURS] * FREEDOM_HOUR_OF_DAY]
-    if history_hours >= WEEK_HOURS:
-        growth = (hours - hours[history_hours - 1])[:, None] / WEEK_HOURS
+    of_day = np.eye(DAY_HOURS)[hours % DAY_HOURS]
+    columns = [of_day * FREEDOM_HOUR_OF_DAY]
+    if len(load) >= WEEK_HOURS:
+        growth = (hours - hours[len(load) - 1])[:, None] / WEEK_HOURS
+        day = hours // DAY_HOURS % 7
+        is_quiet = _quiet_days(day, load)[day][:, None]
         columns += [
-            np.eye(7)[hours // DAY_HOURS % 7] * FREEDOM_DAY_OF_WEEK,
+            np.eye(7)[day] * FREEDOM_DAY_OF_WEEK,
+            of_day * is_quiet * FREEDOM_HOUR_OF_QUIET_DAY,
             np.eye(WEEK_HOURS)[hours % WEEK_HOURS] * FREEDOM_HOUR_OF_WEEK,
             growth * FREEDOM_GROWTH,
         ]
     return np.hstack(columns)
+
+
+def _quiet_days(day: Any, load: Sequence[float | None]) -> Any:
+    """Which of the seven days of the week are quiet; `day` is that of each hour, beginning with those of `load`."""
+    import numpy as np
+
+    sums, counts = [0.0] * 7, [0] * 7
+    for number, one in zip(day, load, strict=False):
+        if one is not None:
+            sums[number] += one
+            counts[number] += 1
+    means = np.array([total / count if count else np.nan for total, count in zip(sums, counts, strict=True)])
+    return means < QUIET_PART * np.nanmedian(means)
 
 
 def error_percent(load: Sequence[float | None], end: float) -> float | None:
