@@ -431,6 +431,10 @@ def test_rules_that_are_none(pair: World) -> None:
     assert refusal(pair, f"ALARM({elsewhere})").startswith(
         f"Could not save the composite alarm as alarms [{elsewhere}]"
     )
+    pair.put_alarm(elsewhere)  # a name, however it looks, does not stand for an alarm of another region
+    pair.put_alarm("dashboard/x")
+    for ref in (elsewhere, "arn:aws:cloudwatch:us-east-1:123456789012:dashboard/x", "arn:aws:sns:us-east-1:1:cpu"):
+        assert "do not exist" in refusal(pair, f"ALARM({ref})")
     assert refusal(pair, "ALARM(cpu").startswith("Error in AlarmRule [Unsupported token '<end>' at char 9")
     assert "whitespace" in refusal(pair, "ALARM(cpu) ")
     assert "at most 500 elements" in refusal(pair, " OR ".join(["TRUE"] * 501))

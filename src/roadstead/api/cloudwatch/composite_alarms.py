@@ -85,26 +85,25 @@ def _children_of(text: str, view: views.View) -> tuple[str, ...]:
         refs = alarm_rule.refs(alarm_rule.parse(text))
     except alarm_rule.RuleError as problem:
         raise common.validation(problem.text) from None
-    names = tuple(dict.fromkeys(_name_of(ref, view) or ref for ref in refs))
+    named = {ref: _name_of(ref, view) for ref in refs}
+    names = dict.fromkeys(name for name in named.values() if name is not None)
     if len(names) > alarm_rule.CHILDREN_MAX:
         raise common.validation(f"AlarmRule can name at most {alarm_rule.CHILDREN_MAX} alarms, not {len(names)}.")
-    unknown = [name for name in names if alarm_lookup.find(view, name) is None]
+    unknown = [name or ref for ref, name in named.items() if name is None or alarm_lookup.find(view, name) is None]
     if unknown:
         listed = ", ".join(unknown)
         raise common.validation(
             f"Could not save the composite alarm as alarms [{listed}] in the alarm rule do not exist"
         )
-    return names
+    return tuple(names)
 
 
 def _name_of(ref: str, view: views.View) -> str | None:
-    """The name that a name or an ARN stands for; None where it is the ARN of something that is not here."""
-    parsed = arn.parse(ref)
-    if parsed is None:
+    """The name that a name or an ARN stands for; None where it is the ARN of no alarm, or of one that is elsewhere."""
+    if arn.parse(ref) is None:
         return ref
-    if (parsed.service, parsed.region, parsed.account) != ("cloudwatch", view.scope.region, view.scope.account):
-        return None
-    return alarm_rule.name_of(ref)
+    name = alarm_rule.name_of(ref)
+    return name if ref == alarms_history.alarm_arn(view.scope, name) else None
 
 
 def _suppressor_name(params: Any, view: views.View) -> str | None:
