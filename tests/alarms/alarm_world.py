@@ -40,7 +40,9 @@ class World:
 
     def _begin(self, subject: store.Store) -> None:
         self.store = subject
-        self.stepper = stepper.Stepper(subject, [controller.CONTROLLER], self.problems.append, self._count)
+        self.stepper = stepper.Stepper(
+            subject, [controller.CONTROLLER], self.problems.append, self._count, checks_rest=True
+        )
         subject.watch(self.stepper.note)
         self.stepper.start(self.now)
 

@@ -67,7 +67,7 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
     if runs and (state != seen.state or seen.actions_at is None):
         for action in watch.scaling_actions[state]:
             alarms_history.add(draft, alarms_history.action(view.ids.uuid(), alarm.name, action, after, now))
-    return draft.plan(_wake_at(view, alarm, watch, after.actions_at, news_at, now))
+    return draft.plan(_wake_at(view, alarm, watch, after.actions_at, news_at, now), rests=True)
 
 
 # -- evaluating

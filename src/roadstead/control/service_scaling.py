@@ -43,7 +43,9 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
         draft.put(msgspec.structs.replace(target, enforce_bounds_at=None))
     foreseen = forecasts.act(draft, target, scaled, now)
     asked_again_at = _answer_alarms(draft, foreseen.target, foreseen.scaled, now)
-    return draft.plan(plan.earliest(wake_at, activities.deadline(draft), asked_again_at, foreseen.wake_at))
+    begun_until = activities.deadline(draft)  # what has begun may be fulfilled already: the next pass sees
+    rests = begun_until is None and target.enforce_bounds_at is None and foreseen.target is target
+    return draft.plan(plan.earliest(wake_at, begun_until, asked_again_at, foreseen.wake_at), rests=rests)
 
 
 def _enforce_bounds(

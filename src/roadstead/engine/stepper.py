@@ -56,11 +56,15 @@ class Stepper:
         table: Sequence[controllers.Controller],
         report: Callable[[Problem], None],
         on_step: Callable[[str, str, store.Commit | None], None] | None = None,
+        *,
+        checks_rest: bool = False,
     ) -> None:
+        """`checks_rest`, for tests: what a plan says of its rest is tried, and is a problem where it isn't so."""
         self._store = subject
         self._controllers = tuple(table)
         self._report = report
         self._on_step = on_step
+        self._checks_rest = checks_rest
         self._queue = queue.WorkQueue(len(self._controllers))
         self._failures: dict[queue.Key, int] = {}
         self._window_ends_at = float("-inf")
@@ -142,6 +146,10 @@ class Stepper:
         one = self._controllers[place]
         try:
             commit, wanted = self._store.transact(lambda look: _twice(one.reconcile(look, key, now)), now)
+            if wanted.rests:
+                if self._checks_rest:
+                    _check_rest(one, key, wanted, self._store.view(), now)
+                self._queue.discard(place, key)  # its own writes have added it
         except Exception as error:
             self._retry_later(found, error, now)
             return True
@@ -201,6 +209,15 @@ class Stepper:
                 retry_at=retry_at,
             )
         )
+
+
+def _check_rest(one: controllers.Controller, key: str, first: plan.Plan, look: store.StoreView, now: float) -> None:
+    """That a plan rests as it says: the next one writes nothing, not even when it would wake by itself."""
+    again = one.reconcile(look, key, now)
+    assert again.is_empty, f"a plan that rests is followed by {[write.record for write in again.writes]}"
+    if again.wake_at is not None and (first.wake_at is None or again.wake_at < first.wake_at):
+        later = one.reconcile(look, key, again.wake_at)
+        assert later.is_empty, f"a plan rests until {first.wake_at}, but at {again.wake_at} there is more to do"
 
 
 def _twice(wanted: plan.Plan) -> tuple[plan.Plan, plan.Plan]:

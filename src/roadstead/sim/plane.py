@@ -45,7 +45,8 @@ class _Served:
 
 class Plane:
     """`on_commit` hears of every commit at once, `on_acknowledged` of those whose request is answered, `on_problem` of
-    decisions that failed. With `keeps_nothing` there is no journal, as with `--ephemeral`, and no crash either."""
+    decisions that failed. With `keeps_nothing` there is no journal, as with `--ephemeral`, and no crash either. With
+    `checks` plans that say they rest are tried."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Plane:
         on_problem: Callable[[stepper.Problem], None],
         on_acknowledged: Watcher,
         keeps_nothing: bool = False,
+        checks: bool = False,
     ) -> None:
         self.faults = faults.NONE
         self.disk = disk
@@ -75,6 +77,7 @@ class Plane:
         self._on_problem = on_problem
         self._on_acknowledged = on_acknowledged
         self._keeps_nothing = keeps_nothing
+        self._checks = checks
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -99,7 +102,7 @@ class Plane:
         self._board = telemetry.Board()
         self._turn: agendas.Entry | None = None
         self._is_working = False
-        self.stepper = stepper.Stepper(self.store, self._controllers, self._on_problem)
+        self.stepper = stepper.Stepper(self.store, self._controllers, self._on_problem, checks_rest=self._checks)
         self.store.watch(self._note_commit)
         self.store.watch(self.stepper.note)
         self.stepper.on_work(self._poke)

@@ -80,6 +80,7 @@ class World:
             on_problem=self._on_problem,
             on_acknowledged=self.checkers.acknowledged,
             keeps_nothing=keeps_nothing,
+            checks=checks,
         )
         self.endpoints = custom_endpoints.Endpoints(self.agenda, self.plane)
         self.plane.start()

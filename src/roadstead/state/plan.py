@@ -38,6 +38,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[Write, ...] = ()
     data: tuple[metrics.Datum, ...] = ()
     wake_at: float | None = None
+    rests: bool = False
+    """Whether the controller would write nothing on its own result, now and until `wake_at`: then the plan's own writes
+    bring no second look at its key."""
 
     @property
     def is_empty(self) -> bool:
@@ -82,9 +85,9 @@ class Draft:
         """Add metric data points."""
         self._data.extend(data)
 
-    def plan(self, wake_at: float | None = None) -> Plan:
+    def plan(self, wake_at: float | None = None, *, rests: bool = False) -> Plan:
         """All of it as a plan."""
-        return Plan(writes=tuple(self._writes.values()), data=tuple(self._data), wake_at=wake_at)
+        return Plan(writes=tuple(self._writes.values()), data=tuple(self._data), wake_at=wake_at, rests=rests)
 
 
 def earliest(*moments: float | None) -> float | None:

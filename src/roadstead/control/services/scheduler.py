@@ -54,7 +54,7 @@ class Pass:
         progress = msgspec.structs.replace(self._service.progress, next_event_number=self._teller.next_number)
         self._service = msgspec.structs.replace(self._service, progress=progress)
         self._draft.put(self._service)
-        return self._draft.plan(plan.earliest(self._census.next_healthy_at, *self._wakes))
+        return self._draft.plan(plan.earliest(self._census.next_healthy_at, *self._wakes), rests=self._rests)
 
     # ------------------------------------------------------------------------------------ failures
 
@@ -189,6 +189,21 @@ class Pass:
     def _is_moving(self) -> bool:
         """Whether this pass changed anything about the tasks."""
         return bool(self._stops) or bool(self._starts.started)
+
+    @property
+    def _rests(self) -> bool:
+        """Whether all is done that this pass could do: there is no rollout that its moves may complete, no stop was
+        accounted for, and no start left for want of room or because it was too much at once.
+        """
+        before, after = self._before, self._service
+        return (
+            after.status == before.status == "ACTIVE"
+            and len(after.deployments) == len(before.deployments) == 1
+            and after.primary.rollout_state == before.primary.rollout_state == "COMPLETED"
+            and not self._census.unseen
+            and self._starts.refused is None
+            and len(self._starts.started) == max(self._missing, 0)
+        )
 
     @property
     def _is_whole(self) -> bool:
