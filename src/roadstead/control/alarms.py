@@ -225,7 +225,7 @@ def _with_actions(
 
 
 def _keys(change: store.Change, _view: views.View) -> Iterable[str]:
-    return (change.key,) if change.table == tables.ALARMS.name else ()
+    return (change.key,)
 
 
 def _all_keys(view: views.View) -> Iterable[str]:
@@ -243,5 +243,12 @@ def _wakes(metric: metrics.Metric, view: views.View, now: float) -> Iterable[tup
             yield alarm.name, ((now - spread) // interval + 1.0) * interval + spread
 
 
-CONTROLLER = controller.Controller(name="alarms", reconcile=reconcile, keys=_keys, all_keys=_all_keys, wakes=_wakes)
+CONTROLLER = controller.Controller(
+    name="alarms",
+    reconcile=reconcile,
+    keys=_keys,
+    all_keys=_all_keys,
+    tables=(tables.ALARMS,),
+    wakes=_wakes,
+)
 """Keyed by the alarm's name. Data points wake nothing but for late ones: time does."""

@@ -143,8 +143,6 @@ def _suppression(
 
 def _keys(change: store.Change, view: views.View) -> Iterable[str]:
     """The composite alarms that a change concerns: itself, and those that go by its state."""
-    if change.table not in (tables.ALARMS.name, tables.COMPOSITE_ALARMS.name):
-        return ()
     before, after = change.before, change.after
     concerned: dict[str, None] = {}
     if change.table == tables.COMPOSITE_ALARMS.name:
@@ -180,5 +178,11 @@ def _all_keys(view: views.View) -> Iterable[str]:
     return [alarm.name for alarm in view.find(tables.COMPOSITE_ALARMS, "listing", "all")]
 
 
-CONTROLLER = controller.Controller(name="composite_alarms", reconcile=reconcile, keys=_keys, all_keys=_all_keys)
+CONTROLLER = controller.Controller(
+    name="composite_alarms",
+    reconcile=reconcile,
+    keys=_keys,
+    all_keys=_all_keys,
+    tables=(tables.ALARMS, tables.COMPOSITE_ALARMS),
+)
 """Keyed by the composite alarm's name."""

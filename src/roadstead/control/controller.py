@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
+from roadstead.model import tables
 from roadstead.signals import metrics
 from roadstead.state import plan, store, view
 
@@ -28,6 +30,8 @@ class Controller(msgspec.Struct, frozen=True, kw_only=True):
     """The keys that a change concerns (the view is that after the change); often none."""
     all_keys: Callable[[view.View], Iterable[str]]
     """Every key there is: looked at once after a start."""
+    tables: tuple[tables.Table[Any], ...] | None = None
+    """Those whose changes `keys` is asked about; None: all."""
     wakes: Callable[[metrics.Metric, view.View, float], Iterable[tuple[str, float]]] = _nothing
     """The keys that late data of a metric concern (`signals.series.SeriesStore.take_late`), and by when each is to be
     looked at because of them."""

@@ -54,4 +54,10 @@ def all_keys(view: views.View) -> Iterator[str]:
                 yield one.instance_id
 
 
-CONTROLLER = controller.Controller(name="instances", reconcile=reconcile, keys=keys, all_keys=all_keys)
+CONTROLLER = controller.Controller(
+    name="instances",
+    reconcile=reconcile,
+    keys=keys,
+    all_keys=all_keys,
+    tables=(tables.TASKS, tables.CONTAINER_INSTANCES),
+)

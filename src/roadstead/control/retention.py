@@ -97,12 +97,11 @@ def keys(change: store.Change, view: views.View) -> Iterable[str]:
     """The first record of a kind that will end sets its clock going; `wake_at` does the rest."""
     after = change.after
     if isinstance(after, tasks.Task):
-        before = change.before
-        return ("tasks",) if not after.is_live and (not isinstance(before, tasks.Task) or before.is_live) else ()
+        return ("tasks",) if not after.is_live and view.first(tables.TASKS, "stopped", "all") is after else ()
     if isinstance(after, scaling.ScalingActivity):
-        return ("scaling_activities",) if change.before is None else ()
+        return ("scaling_activities",) if view.first(tables.SCALING_ACTIVITIES, "oldest_first", "all") is after else ()
     if isinstance(after, alarms.AlarmHistoryItem):
-        return ("alarm_history",) if change.before is None else ()
+        return ("alarm_history",) if view.first(tables.ALARM_HISTORY, "by_alarm", "all") is after else ()
     if isinstance(after, services.Service | clusters.Cluster | container_instances.ContainerInstance):
         return ("inactive",) if after.status == "INACTIVE" else ()
     return ()
@@ -113,4 +112,17 @@ def all_keys(view: views.View) -> Iterator[str]:
     return iter(_KINDS)
 
 
-CONTROLLER = controller.Controller(name="retention", reconcile=reconcile, keys=keys, all_keys=all_keys)
+CONTROLLER = controller.Controller(
+    name="retention",
+    reconcile=reconcile,
+    keys=keys,
+    all_keys=all_keys,
+    tables=(
+        tables.TASKS,
+        tables.SCALING_ACTIVITIES,
+        tables.ALARM_HISTORY,
+        tables.SERVICES,
+        tables.CLUSTERS,
+        tables.CONTAINER_INSTANCES,
+    ),
+)

@@ -196,5 +196,7 @@ CUSTOM_RESOURCES = Kind(
     set_desired=_set_wanted,
     target_key=_target_of_custom_resource,
 )
+TABLES = (tables.SERVICES, tables.TASKS, tables.CUSTOM_RESOURCES)
+"""The tables of all records that tell of a capacity."""
 KINDS: dict[str, Kind] = {kind.namespace: kind for kind in (SERVICES, CUSTOM_RESOURCES)}
 """Every kind of thing that is scaled, by namespace."""

@@ -100,6 +100,10 @@ def _keys(change: store.Change, _view: views.View) -> Iterable[str]:
 
 
 CONTROLLER = controller.Controller(
-    name="scheduled_scaling", reconcile=reconcile, keys=_keys, all_keys=scaled_resources.every_target
+    name="scheduled_scaling",
+    reconcile=reconcile,
+    keys=_keys,
+    all_keys=scaled_resources.every_target,
+    tables=(tables.SCALABLE_TARGETS, tables.SCHEDULED_ACTIONS),
 )
 """Keys are those of scalable targets."""

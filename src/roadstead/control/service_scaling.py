@@ -323,6 +323,16 @@ def _targets_of_alarm(view: views.View, alarm: alarms.MetricAlarm) -> Iterable[s
 
 
 CONTROLLER = controller.Controller(
-    name="service_scaling", reconcile=reconcile, keys=_keys, all_keys=scaled_resources.every_target
+    name="service_scaling",
+    reconcile=reconcile,
+    keys=_keys,
+    all_keys=scaled_resources.every_target,
+    tables=(
+        *scaled_resources.TABLES,
+        tables.SCALABLE_TARGETS,
+        tables.SCALING_POLICIES,
+        tables.SCALING_ACTIVITIES,
+        tables.ALARMS,
+    ),
 )
 """Keys are those of scalable targets."""

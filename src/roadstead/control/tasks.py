@@ -42,4 +42,6 @@ def all_keys(view: views.View) -> Iterator[str]:
             yield one.task_id
 
 
-CONTROLLER = controller.Controller(name="tasks", reconcile=reconcile, keys=keys, all_keys=all_keys)
+CONTROLLER = controller.Controller(
+    name="tasks", reconcile=reconcile, keys=keys, all_keys=all_keys, tables=(tables.TASKS,)
+)

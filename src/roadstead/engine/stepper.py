@@ -19,6 +19,7 @@ import msgspec
 from roadstead.base import errors
 from roadstead.control import controller as controllers
 from roadstead.engine import queue
+from roadstead.model import tables
 from roadstead.signals import metrics
 from roadstead.state import plan, store
 
@@ -64,6 +65,12 @@ class Stepper:
         self._controllers = tuple(table)
         self._report = report
         self._on_step = on_step
+        self._concerned = {
+            table.name: [
+                (place, one) for place, one in enumerate(self._controllers) if one.tables is None or table in one.tables
+            ]
+            for table in tables.ALL
+        }
         self._checks_rest = checks_rest
         self._queue = queue.WorkQueue(len(self._controllers))
         self._failures: dict[queue.Key, int] = {}
@@ -106,8 +113,9 @@ class Stepper:
         if not commit.changes:
             return  # of data points late ones alone concern a key
         look = self._store.view()
-        for place, one in enumerate(self._controllers):
-            for change in commit.changes:
+        concerned = self._concerned
+        for change in commit.changes:
+            for place, one in concerned[change.table]:
                 try:
                     for key in one.keys(change, look):
                         if (place, key) not in self._slowed:

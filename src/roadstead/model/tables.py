@@ -34,6 +34,7 @@ class Index(Generic[R]):
     def __init__(self, groups: Callable[[R], tuple[Group, ...]], order: Callable[[R], Order] | None = None) -> None:
         self.groups = groups
         self.order = order or (lambda one: (one.key,))
+        self.is_by_key = order is None
 
 
 class Tally(Generic[R]):

@@ -116,6 +116,8 @@ class _Rows:
     ) -> None:
         old = index.groups(before) if before is not None else ()
         new = index.groups(after) if after is not None else ()
+        if (not old and not new) or (old == new and index.is_by_key):
+            return
         old_place = (*index.order(before), key) if old else None
         new_place = (*index.order(after), key) if new else None
         if old == new and old_place == new_place:

@@ -85,4 +85,10 @@ def all_keys(view: views.View) -> Iterator[str]:
                 yield one.key
 
 
-CONTROLLER = controller.Controller(name="services", reconcile=reconcile, keys=keys, all_keys=all_keys)
+CONTROLLER = controller.Controller(
+    name="services",
+    reconcile=reconcile,
+    keys=keys,
+    all_keys=all_keys,
+    tables=(tables.SERVICES, tables.TASKS, tables.CONTAINER_INSTANCES),
+)
