@@ -53,14 +53,6 @@ class Runs(msgspec.Struct):
     last_healthy_at: float | None = None
     """When the newest of its tasks became healthy."""
 
-    def saw_start(self, moment: float | None) -> None:
-        if moment is not None and (self.last_started_at is None or moment > self.last_started_at):
-            self.last_started_at = moment
-
-    def saw_healthy(self, moment: float | None) -> None:
-        if moment is not None and (self.last_healthy_at is None or moment > self.last_healthy_at):
-            self.last_healthy_at = moment
-
 
 def failed_to_start(task: tasks.Task) -> bool:
     """Whether a stopped task failed by itself before it ran: nobody asked it to stop, nobody took its instance."""

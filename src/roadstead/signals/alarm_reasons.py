@@ -138,5 +138,4 @@ def _short(timestamp: float) -> str:
 
 
 def _long(timestamp: float) -> str:
-    moment = _moment(timestamp)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
+    return _moment(timestamp).isoformat(timespec="milliseconds").replace("+00:00", "+0000")

@@ -10,6 +10,7 @@ the groups fit the bound. Packed bins of one minute and more keep up to PACKED_D
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -115,13 +116,16 @@ def of_values(values: Sequence[float], counts: Sequence[float]) -> Bin | None:
     if len(values) == 1:
         count = counts[0] if counts else 1.0
         return of_value(values[0], count) if count > 0.0 else None
-    spread: dict[float, float] = {}
-    for value, count in zip(values, counts or (1.0,) * len(values), strict=True):
-        if count > 0.0:
-            spread[value] = spread.get(value, 0.0) + count
-    if not spread:
-        return None
-    total = sum(value * count for value, count in spread.items())
+    given = counts or (1.0,) * len(values)
+    spread = dict(zip(values, given, strict=True))
+    if len(spread) < len(values) or min(given, default=0.0) <= 0.0:
+        spread = {}
+        for value, count in zip(values, given, strict=True):
+            if count > 0.0:
+                spread[value] = spread.get(value, 0.0) + count
+        if not spread:
+            return None
+    total = sum(map(operator.mul, spread.keys(), spread.values()))
     made = Bin(sum(spread.values()), total, min(spread), max(spread), True)
     if made.minimum < 0.0:
         made.known = len(spread) == 1

@@ -183,19 +183,19 @@ def metric(name: str, cluster: str, service: str | None = None) -> metrics.Metri
 def data_of(
     subject: metrics.Metric, counted: Mapping[float, int], at: float, is_high_resolution: bool
 ) -> list[metrics.Datum]:
-    """Values, each with how often it was measured, as few data."""
+    """Values, each with how often it was measured (once at least), as few data."""
     seen = sorted(counted.items())
     resolution = metrics.HIGH_RESOLUTION_SECONDS if is_high_resolution else metrics.STANDARD_RESOLUTION_SECONDS
     data: list[metrics.Datum] = []
     for first in range(0, len(seen), VALUES_PER_DATUM_MAX):
         part = seen[first : first + VALUES_PER_DATUM_MAX]
-        is_single = all(count == 1 for _, count in part)
+        is_single = sum([count for _, count in part]) == len(part)
         data.append(
             metrics.Datum(
                 metric=subject,
                 timestamp=at,
-                values=tuple(value for value, _ in part),
-                counts=() if is_single else tuple(float(count) for _, count in part),
+                values=tuple([value for value, _ in part]),
+                counts=() if is_single else tuple([float(count) for _, count in part]),
                 unit=PERCENT,
                 storage_resolution_seconds=resolution,
             )

@@ -199,17 +199,21 @@ class SeriesStore:
             key = int(timestamp)
             key -= key % shelf.grain.step_seconds
             samples = shelf.bins.get(key)
-            values = datum.values
-            if samples is not None and len(values) == 1 and not datum.counts:
-                samples.add(values[0], 1.0)
-                self._writes += 1
-                if key < owner.read_until:
-                    self._late[owner.metric] = None
-                if owner.recents:
-                    owner.forget(key, key + 1)
-                if timestamp > owner.last or not owner.is_listed:
-                    self._note_last(owner, timestamp)
-                return True
+            if samples is None:
+                if not shelf.is_open(key):
+                    return self._put_slow(datum, place)
+                fresh = _samples_of(datum)
+                if fresh is None:
+                    return False
+                shelf.bins[key] = fresh
+            elif len(datum.values) == 1 and not datum.counts:
+                samples.add(datum.values[0], 1.0)
+            else:
+                return self._put_slow(datum, place)
+            self._written(owner, key)
+            if timestamp > owner.last or not owner.is_listed:
+                self._note_last(owner, timestamp)
+            return True
         return self._put_slow(datum, place)
 
     def _put_slow(self, datum: metrics.Datum, place: int) -> bool:
@@ -235,13 +239,17 @@ class SeriesStore:
             shelf.bins[key] = fresh
         else:
             present.merge(fresh)
+        self._written(owner, key)
+        self._note_last(owner, datum.timestamp)
+        return True
+
+    def _written(self, owner: _Owner, key: int) -> None:
+        """A datum was taken in at `key`."""
         self._writes += 1
         if key < owner.read_until:
             self._late[owner.metric] = None
         if owner.recents:
             owner.forget(key, key + 1)
-        self._note_last(owner, datum.timestamp)
-        return True
 
     def _new_series(self, metric: metrics.Metric, unit: str) -> tuple[_Owner, _Series]:
         owner = self._owners.get(metric)

@@ -22,6 +22,10 @@ class Shelf:
         self.opened: set[int] = set()  # starts of the blocks whose bins are in `bins`
         self.packed: dict[int, bytes] = {}  # block start -> bins
 
+    def is_open(self, key: int) -> bool:
+        """Whether the block of the bin at `key` is writable."""
+        return key - key % self.grain.block_seconds in self.opened
+
     def open_block(self, key: int) -> int | None:
         """Make the block of the bin at `key` writable. Returns the moment it wants packing, None if it was open."""
         block = key - key % self.grain.block_seconds

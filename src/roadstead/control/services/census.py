@@ -41,21 +41,21 @@ class Health:
 
     def moment(self, task: tasks.Task) -> float | None:
         """When the task became, or will become, healthy; None where that is not known."""
-        if self._is_checked(task.spec.task_definition):
-            return task.observed.became_healthy_at if task.observed.health_status == "HEALTHY" else None
-        if task.observed.started_at is None:
+        name, observed = task.spec.task_definition, task.observed
+        checked = self._checked.get(name)
+        if checked is None:
+            checked = self._checked[name] = self._is_checked(name)
+        if checked:
+            return observed.became_healthy_at if observed.health_status == "HEALTHY" else None
+        if observed.started_at is None:
             return None
-        return task.observed.started_at + deployments.HEALTHY_AFTER_SECONDS
+        return observed.started_at + deployments.HEALTHY_AFTER_SECONDS
 
     def _is_checked(self, task_definition: str) -> bool:
-        found = self._checked.get(task_definition)
-        if found is None:
-            definition = self._view.get(task_definitions.TaskDefinition, task_definition)
-            found = definition is not None and any(
-                one.is_essential and one.health_check is not None for one in definition.container_definitions
-            )
-            self._checked[task_definition] = found
-        return found
+        definition = self._view.get(task_definitions.TaskDefinition, task_definition)
+        return definition is not None and any(
+            one.is_essential and one.health_check is not None for one in definition.container_definitions
+        )
 
 
 class Census:
@@ -66,6 +66,8 @@ class Census:
         self._now = now
         self._health = Health(view, now)
         self._leaving: dict[str, bool] = {}
+        self._healthy_at: dict[str, float | None] = {}
+        """By id, of tasks that run and shall: when they became, or will become, healthy; None where nobody knows."""
         self.live = list(view.find(tables.TASKS, "live_by_service", service.cluster, service.name))
         self.unseen = self._unseen(service)
         self.runs = self._runs(service)
@@ -88,20 +90,32 @@ class Census:
 
     def _runs(self, service: services.Service) -> dict[str, deployments.Runs]:
         runs = {one.deployment_id: deployments.Runs() for one in service.deployments}
+        now, moment_of = self._now, self._health.moment
         for task in (*self.live, *self.unseen):
-            one = runs.setdefault(task.spec.deployment_id or "", deployments.Runs())
-            one.live += task.is_live
-            one.saw_start(task.observed.started_at)
-            moment = self._health.moment(task)
-            is_running = task.desired.status == "RUNNING" and task.observed.last_status == "RUNNING"
-            if is_running and moment is not None and moment <= self._now:
-                one.saw_healthy(moment)
+            name, observed = task.spec.deployment_id or "", task.observed
+            one = runs.get(name)
+            if one is None:
+                one = runs[name] = deployments.Runs()
+            status, started_at = observed.last_status, observed.started_at
+            if status not in lifecycle.TASK_ENDED:
+                one.live += 1
+            if started_at is not None and (one.last_started_at is None or started_at > one.last_started_at):
+                one.last_started_at = started_at
+            if status == "RUNNING" and task.desired.status == "RUNNING":
+                moment = self._healthy_at[task.task_id] = moment_of(task)
+                if (
+                    moment is not None
+                    and moment <= now
+                    and (one.last_healthy_at is None or moment > one.last_healthy_at)
+                ):
+                    one.last_healthy_at = moment
         return runs
 
     def sort(self, wanted: Collection[str]) -> None:
         """Sort the tasks; `wanted` are the ids of the deployments that are not being drained."""
         for task in self.live:
-            status = task.observed.last_status
+            observed = task.observed
+            status = observed.last_status
             starting = status in lifecycle.TASK_STARTING
             if task.desired.status == "STOPPED" or not (starting or status == "RUNNING"):
                 self.stopping += 1
@@ -110,20 +124,17 @@ class Census:
             place = self.wanted if stays else self.drained
             if starting:
                 place.starting.append(task)
-            elif task.observed.health_status == "UNHEALTHY":
+            elif observed.health_status == "UNHEALTHY":
                 place.unhealthy.append(task)
             else:
                 place.good.append(task)
-                self._note_health(task, stays)
-
-    def _note_health(self, task: tasks.Task, stays: bool) -> None:
-        moment = self._health.moment(task)
-        if moment is None:
-            return
-        if moment > self._now:
-            self.next_healthy_at = plan.earliest(self.next_healthy_at, moment)
-        elif stays:
-            self.healthy.add(task.task_id)
+                moment = self._healthy_at[task.task_id]
+                if moment is None:
+                    continue
+                if moment > self._now:
+                    self.next_healthy_at = plan.earliest(self.next_healthy_at, moment)
+                elif stays:
+                    self.healthy.add(task.task_id)
 
     def is_leaving(self, task: tasks.Task) -> bool:
         """Whether the task's instance is draining or gone."""
