@@ -40,9 +40,7 @@ class World:
 
     def _begin(self, subject: store.Store) -> None:
         self.store = subject
-        self.stepper = stepper.Stepper(
-            subject, [controller.CONTROLLER], self.problems.append, self._count, checks_rest=True
-        )
+        self.stepper = stepper.Stepper(subject, [controller.CONTROLLER], self.problems.append, self._count, checks=True)
         subject.watch(self.stepper.note)
         self.stepper.start(self.now)
 

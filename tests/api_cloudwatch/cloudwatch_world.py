@@ -48,7 +48,7 @@ class World:
         self.store = store.Store(scope.Scope(), self._seed)
         self.problems: list[stepper.Problem] = []
         controllers = [alarms_controller.CONTROLLER, composite_controller.CONTROLLER]
-        self.stepper = stepper.Stepper(self.store, controllers, self.problems.append, checks_rest=True)
+        self.stepper = stepper.Stepper(self.store, controllers, self.problems.append, checks=True)
         self.store.watch(self.stepper.note)
 
     def _seed(self) -> int:

@@ -30,7 +30,7 @@ class Fleet:
         self.started: list[str] = []
         self.stopped: list[str] = []
         self.passes = 0
-        self.stepper = stepper.Stepper(self.store, CONTROLLERS, self.problems.append, checks_rest=True)
+        self.stepper = stepper.Stepper(self.store, CONTROLLERS, self.problems.append, checks=True)
         self.store.watch(lambda commit: invariants.check_commit(commit, self.store.view()))
         self.store.watch(self._note)
         self.store.watch(self.stepper.note)

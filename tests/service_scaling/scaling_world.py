@@ -94,7 +94,7 @@ class World:
 
     def _begin(self, subject: store.Store) -> None:
         self.store = subject
-        self.stepper = stepper.Stepper(subject, list(self.controllers), self.problems.append, checks_rest=True)
+        self.stepper = stepper.Stepper(subject, list(self.controllers), self.problems.append, checks=True)
         subject.watch(self.stepper.note)
         subject.watch(lambda commit: invariants.check_commit(commit, subject.view()))
         self.stepper.start(self.now)

@@ -225,7 +225,7 @@ def _with_actions(
 
 
 def _keys(change: store.Change, _view: views.View) -> Iterable[str]:
-    return (change.key,)
+    return (change.key,) if change.table == tables.ALARMS.name else ()
 
 
 def _all_keys(view: views.View) -> Iterable[str]:

@@ -143,6 +143,8 @@ def _suppression(
 
 def _keys(change: store.Change, view: views.View) -> Iterable[str]:
     """The composite alarms that a change concerns: itself, and those that go by its state."""
+    if change.table not in (tables.ALARMS.name, tables.COMPOSITE_ALARMS.name):
+        return ()
     before, after = change.before, change.after
     concerned: dict[str, None] = {}
     if change.table == tables.COMPOSITE_ALARMS.name:

@@ -333,6 +333,7 @@ CONTROLLER = controller.Controller(
         tables.SCALING_POLICIES,
         tables.SCALING_ACTIVITIES,
         tables.ALARMS,
+        tables.FORECASTS,
     ),
 )
 """Keys are those of scalable targets."""

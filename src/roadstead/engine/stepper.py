@@ -58,9 +58,11 @@ class Stepper:
         report: Callable[[Problem], None],
         on_step: Callable[[str, str, store.Commit | None], None] | None = None,
         *,
-        checks_rest: bool = False,
+        checks: bool = False,
     ) -> None:
-        """`checks_rest`, for tests: what a plan says of its rest is tried, and is a problem where it isn't so."""
+        """`checks`, for tests: it is a problem where a plan says that it rests and doesn't, or where a change concerns
+        a key of a controller that doesn't name its table.
+        """
         self._store = subject
         self._controllers = tuple(table)
         self._report = report
@@ -71,7 +73,7 @@ class Stepper:
             ]
             for table in tables.ALL
         }
-        self._checks_rest = checks_rest
+        self._checks = checks
         self._queue = queue.WorkQueue(len(self._controllers))
         self._failures: dict[queue.Key, int] = {}
         self._window_ends_at = float("-inf")
@@ -122,8 +124,16 @@ class Stepper:
                             self._queue.add(place, key)
                 except Exception as error:
                     self._tell(place, change.key, f"keys of a change to {change.table}", error, 1, 0.0)
+        if self._checks:
+            self._check_tables(commit, look)
         if self._on_work is not None and self._queue:
             self._on_work()
+
+    def _check_tables(self, commit: store.Commit, look: store.StoreView) -> None:
+        for change in commit.changes:
+            for place, one in enumerate(self._controllers):
+                if (place, one) not in self._concerned[change.table]:
+                    assert not list(one.keys(change, look)), f"{one.name} doesn't name {change.table}"
 
     def _hasten(self, commit: store.Commit) -> None:
         """Wake the keys that read anew what has come late; a key that waits anyway reads it then."""
@@ -155,7 +165,7 @@ class Stepper:
         try:
             commit, wanted = self._store.transact(lambda look: _twice(one.reconcile(look, key, now)), now)
             if wanted.rests:
-                if self._checks_rest:
+                if self._checks:
                     _check_rest(one, key, wanted, self._store.view(), now)
                 self._queue.discard(place, key)  # its own writes have added it
         except Exception as error:

@@ -102,7 +102,7 @@ class Plane:
         self._board = telemetry.Board()
         self._turn: agendas.Entry | None = None
         self._is_working = False
-        self.stepper = stepper.Stepper(self.store, self._controllers, self._on_problem, checks_rest=self._checks)
+        self.stepper = stepper.Stepper(self.store, self._controllers, self._on_problem, checks=self._checks)
         self.store.watch(self._note_commit)
         self.store.watch(self.stepper.note)
         self.stepper.on_work(self._poke)
