@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import http.server
 import json
 import pathlib
-import threading
 from collections.abc import Iterator
 from typing import Any
 
+import loopback_endpoint
 import pytest
 
 from roadstead.app import custom_resources as shell
@@ -21,70 +19,21 @@ from roadstead.engine import committer
 from roadstead.model import custom_resources
 from roadstead.state import journal, plan, store
 
-PATH = "/v1/scalableTargetDimensions/1"
 WAIT_SECONDS_MAX = 20.0
 
 
-class _Endpoint:
-    """What the server below is, and what it heard."""
-
-    def __init__(self) -> None:
-        self.capacity = 3.0
-        self.heard: list[tuple[str, dict[str, str], bytes]] = []
-        self.answer: tuple[int, bytes] | None = None
-        self.url = ""
-
-
 @pytest.fixture
-def endpoint() -> Iterator[_Endpoint]:
+def endpoint() -> Iterator[loopback_endpoint.Endpoint]:
     """An endpoint of a custom resource, served from a thread."""
-    subject = _Endpoint()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
-            subject.heard.append((self.command, {name.lower(): value for name, value in self.headers.items()}, body))
-            if self.command == "PATCH" and subject.answer is None:
-                subject.capacity = json.loads(body)["desiredCapacity"]
-            told = {
-                "actualCapacity": subject.capacity,
-                "desiredCapacity": subject.capacity,
-                "scalingStatus": "Successful",
-                "scalableTargetDimensionId": "1",
-                "version": "1",
-            }
-            status, content = subject.answer or (200, json.dumps(told).encode())
-            self.send_response(status)
-            if status == 302:
-                self.send_header("location", subject.url)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            with contextlib.suppress(ConnectionError):
-                self.wfile.write(content)
-
-        do_GET = do_PATCH = _serve
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    subject.url = f"http://127.0.0.1:{server.server_address[1]}{PATH}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield subject
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with loopback_endpoint.serving() as served:
+        yield served
 
 
 def _get(url: str, secret: str | None = None) -> exchanges.Outcome:
     return shell.request(shell.make_pool(), exchanges.Exchange(url=url), secret)
 
 
-def test_a_request_says_what_it_is_and_carries_the_secret(endpoint: _Endpoint) -> None:
+def test_a_request_says_what_it_is_and_carries_the_secret(endpoint: loopback_endpoint.Endpoint) -> None:
     answer = _get(endpoint.url, "s3cret")
     assert isinstance(answer, exchanges.Answered)
     assert (answer.status, json.loads(answer.body)["actualCapacity"]) == (200, 3.0)
@@ -93,7 +42,7 @@ def test_a_request_says_what_it_is_and_carries_the_secret(endpoint: _Endpoint) -
     assert (headers["authorization"], headers["accept"]) == ("Bearer s3cret", "application/json")
 
 
-def test_redirects_are_not_followed_and_long_answers_not_read(endpoint: _Endpoint) -> None:
+def test_redirects_are_not_followed_and_long_answers_not_read(endpoint: loopback_endpoint.Endpoint) -> None:
     endpoint.answer = (302, b"")
     assert _get(endpoint.url) == exchanges.Answered(302, b"")
     assert len(endpoint.heard) == 1
@@ -101,7 +50,7 @@ def test_redirects_are_not_followed_and_long_answers_not_read(endpoint: _Endpoin
     assert _get(endpoint.url) == exchanges.Unanswered(f"the answer is longer than {shell.ANSWER_BYTES_MAX} bytes")
 
 
-def test_where_nobody_listens_the_reason_is_told(endpoint: _Endpoint) -> None:
+def test_where_nobody_listens_the_reason_is_told(endpoint: loopback_endpoint.Endpoint) -> None:
     answer = _get("http://127.0.0.1:1/scalableTargetDimensions/1")
     assert isinstance(answer, exchanges.Unanswered)
     assert "Connection refused" in answer.why
@@ -136,7 +85,9 @@ def test_a_secret_is_one_line_of_a_file(tmp_path: pathlib.Path) -> None:
         shell.read_secret(tmp_path / "none")
 
 
-async def test_what_is_wanted_reaches_the_endpoint_and_what_it_says_the_record(endpoint: _Endpoint) -> None:
+async def test_what_is_wanted_reaches_the_endpoint_and_what_it_says_the_record(
+    endpoint: loopback_endpoint.Endpoint,
+) -> None:
     subject = store.Store(scope.Scope(), lambda: 1)
     clock = clocks.SystemClock()
     durability = committer.Committer(subject, journal.MemoryJournal(), lambda problem: None)
@@ -164,7 +115,9 @@ def _put(subject: store.Store, one: custom_resources.CustomResource) -> None:
     subject.commit(draft.plan(), 0.0)
 
 
-async def _until(subject: store.Store, endpoint: _Endpoint, is_so: Any) -> custom_resources.CustomResource:
+async def _until(
+    subject: store.Store, endpoint: loopback_endpoint.Endpoint, is_so: Any
+) -> custom_resources.CustomResource:
     """The record once something is so of it."""
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         while True:

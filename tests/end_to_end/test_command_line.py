@@ -40,7 +40,7 @@ VERBS = list(verbs(typer.main.get_command(main.app)))
 PROMISED = "up down status doctor server agent env demo ps logs aws version"
 PROMISED_BELOW = {
     "service": {"ls", "status"},
-    "explain": {"task", "service"},
+    "explain": {"task", "service", "target"},
     "image": {"load", "pack", "list", "remove"},
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import scaling_world
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roadstead.api.application_autoscaling import options
 from roadstead.api.explain import service as service_reasons
 from roadstead.control import scaling_temper
 from roadstead.control import service_scaling_formula as formula
@@ -341,3 +344,12 @@ def test_options_are_explained_and_those_for_nobody_too(world: scaling_world.Wor
     assert [one.text for one in policy.reasons if one.code == "OPTIONS"] == ["options: scale-out-datapoints 2/3"]
     (unused,) = [one.text for one in answer.reasons if one.code == "OPTION_UNUSED"]
     assert unused == "the tag roadstead:scale-in-step-max:typo does nothing: there is no policy typo"
+
+
+def test_the_decision_names_every_option() -> None:
+    text = (pathlib.Path(__file__).parents[2] / "docs/decisions/0023-options-as-tags.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(scale-[a-z-]+)`", row.split("|")[1])}
+    assert named == set(options.KNOWN)
+    fields = {name.replace("_", "-") for name in scaling.TrackingOptions.__struct_fields__}
+    assert fields == set(options.KNOWN)

@@ -152,7 +152,7 @@ class CustomResources:
 
 def make_pool() -> urllib3.PoolManager:
     """Connections to endpoints, kept open between requests."""
-    import urllib3  # most servers never need it: 40 ms and 4 MiB
+    import urllib3  # most servers never need it, and it takes 50 ms
 
     return urllib3.PoolManager(
         num_pools=polling.EXCHANGES_AT_ONCE_MAX, maxsize=1, ssl_context=ssl.create_default_context()

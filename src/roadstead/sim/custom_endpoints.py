@@ -15,6 +15,7 @@ from roadstead.control import custom_resource_polling as polling
 from roadstead.control import custom_resources as exchanges
 from roadstead.model import custom_resources, tables
 from roadstead.sim import agenda as agendas
+from roadstead.sim import chance as chances
 from roadstead.sim import plane as planes
 from roadstead.state import store
 
@@ -80,8 +81,9 @@ class Endpoint:
 class Endpoints:
     """All endpoints of a world, by URL, and the stand-in for `app.custom_resources`. Other URLs answer nothing."""
 
-    def __init__(self, agenda: agendas.Agenda, plane: planes.Plane) -> None:
+    def __init__(self, agenda: agendas.Agenda, plane: planes.Plane, chance: chances.Chance) -> None:
         self.by_url: dict[str, Endpoint] = {}
+        self._chance = chance
         self._agenda = agenda
         self._plane = plane
         self._polling = polling.Polling()
@@ -122,10 +124,20 @@ class Endpoints:
         self._agenda.after(ROUND_TRIP_SECONDS, self._arrive, exchange, life)
 
     def _arrive(self, exchange: exchanges.Exchange, life: int) -> None:
-        endpoint = self.by_url.get(exchange.url)
-        outcome = exchanges.Unanswered("no such host") if endpoint is None else endpoint.answer(exchange)
+        outcome = self._outcome(exchange)
         if not self._plane.is_up or life != self._plane.lives:
             return  # the endpoint heard it, and nobody hears the answer
         now = self._agenda.now()
         self._plane.store.transact(lambda view: (exchanges.note(view, exchange, outcome, now), None), now)
         self._handle(polling.Ended(exchange.url))
+
+    def _outcome(self, exchange: exchanges.Exchange) -> exchanges.Outcome:
+        """What a request comes to; it can get lost, and so can its answer."""
+        faults = self._plane.faults
+        endpoint = self.by_url.get(exchange.url)
+        if endpoint is None:
+            return exchanges.Unanswered("no such host")
+        if self._chance.happens(faults.request_loss_chance):
+            return exchanges.Unanswered("timed out")
+        outcome = endpoint.answer(exchange)
+        return exchanges.Unanswered("timed out") if self._chance.happens(faults.answer_loss_chance) else outcome

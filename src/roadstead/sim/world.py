@@ -82,7 +82,7 @@ class World:
             keeps_nothing=keeps_nothing,
             checks=checks,
         )
-        self.endpoints = custom_endpoints.Endpoints(self.agenda, self.plane)
+        self.endpoints = custom_endpoints.Endpoints(self.agenda, self.plane, self.chance.fork("endpoints"))
         self.plane.start()
 
     @property
