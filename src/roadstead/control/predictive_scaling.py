@@ -1,7 +1,7 @@
 """Predictive scaling: gathers a policy's history, asks for forecasts, and keeps what was expected (behaviour.md 1.6).
 
 One key is one scaling policy. In: the policy, its metrics of up to 14 days, its forecast's record. Out: that record. It
-is begun with the policy and goes with it. A pass gathers a day of history at most, so that no pass takes long; when all
+is begun with the policy and goes with it. A pass gathers eight hours at most, so that no pass takes long; when all
 is there and at least 24 hours of it have data, a forecast is asked for (`Forecast.asked_at`). Who answers is told in
 `control.forecasting`. A forecast is made anew every 6 hours; the history is gathered anew with the first one of each
 day (UTC), since data points may be written up to two weeks late, and is else only continued.
@@ -26,7 +26,7 @@ from roadstead.state import view as views
 
 HOUR = predictive.HOUR_SECONDS
 DAY = 24 * HOUR
-GATHERED_HOURS_MAX = 24
+GATHERED_HOURS_MAX = 8
 """Hours that one pass gathers: a few milliseconds of reading."""
 RETRY_SECONDS = 600.0
 """How soon a forecast that failed is tried again."""
@@ -95,7 +95,7 @@ def _due_at(forecast: predictive.Forecast) -> float:
 
 
 def _gathered(view: views.View, forecast: predictive.Forecast, now: float) -> predictive.Forecast:
-    """The forecast with up to a day more of its history, and without what is too old for it."""
+    """The forecast with some more of its history, and without what is too old for it."""
     history, hour = forecast.history, _hour_of(now)
     is_old = history.begun_at // DAY < now // DAY
     if is_old or (forecast.newest is None and history.begun_at // HOUR < now // HOUR and history.end >= hour):

@@ -53,7 +53,7 @@ class PredictiveScaling(record.Value, frozen=True, kw_only=True):
 
 
 class History(record.Value, frozen=True, kw_only=True):
-    """Hour by hour what was measured, gathered a day at a time. Written by `control.predictive_scaling`."""
+    """Hour by hour what was measured, gathered some hours at a time. Written by `control.predictive_scaling`."""
 
     begun_at: float
     """When the gathering from the oldest hour on began."""
