@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from roadstead.lab import policies, problems, stage
+from roadstead.lab import policies, problems
 
 CPU = {
     "TargetValue": 60.0,
@@ -62,7 +62,7 @@ def test_a_set_of_several_with_alarms_and_bounds() -> None:
     alarm = found.alarms[0]
     assert alarm["AlarmActions"] == ["out"]
     assert alarm["Dimensions"] == list(policies.ECS_DIMENSIONS)
-    assert stage.high_resolution(found) == {"CPUUtilization"}
+    assert policies.high_resolution(found.policies, found.alarms) == ["CPUUtilization"]
 
 
 def test_requests_per_target_are_counted_by_the_lab() -> None:

@@ -7,10 +7,12 @@ import re
 import shlex
 from typing import Any
 
-from roadstead.lab import options, results, spans
+from roadstead.lab import options, policies, results, spans
 
 CLUSTER = "my-cluster"
 SERVICE = "my-service"
+NO_MONITORING = "hashicorp/terraform-provider-aws issue 48669"
+OWN_NAMESPACE = "AWS/ECS"
 DIMENSION = "ecs:service:DesiredCount"
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BLOCKS = {
@@ -39,6 +41,10 @@ def aws_cli(one: results.Run) -> str:
                 "",
             ]
         )
+    monitoring = _monitoring(one)
+    if monitoring:
+        lines += ['aws ecs update-service --cluster "$CLUSTER" --service "$SERVICE" \\', f"    {monitoring}"]
+        lines += ['aws ecs wait services-stable --cluster "$CLUSTER" --services "$SERVICE"']
     lines += [
         *_command("register-scalable-target", f"--min-capacity {one.min_capacity} --max-capacity {one.max_capacity}"),
         *options.aws_cli(one.given.get("Tags", [])),
@@ -58,6 +64,14 @@ def aws_cli(one: results.Run) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _monitoring(one: results.Run) -> str:
+    """The option of `update-service` that asks for 20-second metrics: every task must have them before a policy may use
+    them (behaviour.md 1.3.6). Empty where none does."""
+    names = policies.high_resolution(one.given["Policies"], one.given["Alarms"])
+    configuration = {"metricNames": names, "resolutionSeconds": policies.HIGH_RESOLUTION_SECONDS}
+    return _option("monitoring", {"metricConfigurations": [configuration]}) if names else ""
+
+
 def _command(verb: str, *options: str) -> list[str]:
     return [
         f"aws application-autoscaling {verb} --service-namespace ecs \\",
@@ -73,15 +87,18 @@ def _policy_command(policy: dict[str, Any]) -> list[str]:
 
 def _alarm_command(alarm: dict[str, Any]) -> list[str]:
     options = []
+    is_own = alarm.get("Namespace") == OWN_NAMESPACE
     for name, value in alarm.items():
         if name == "AlarmActions":
             options.append("--alarm-actions " + " ".join(f'"${_variable(one)}"' for one in value))
-        elif name == "Dimensions" and alarm.get("Namespace") == "AWS/ECS":
-            options.append('--dimensions "Name=ClusterName,Value=$CLUSTER" "Name=ServiceName,Value=$SERVICE"')
+        elif name == "Dimensions" and is_own:
+            continue
         elif isinstance(value, bool):
             options.append(f"--{'' if value else 'no-'}{_dashed(name)}")
         else:
             options.append(_option(name, value))
+    if is_own:
+        options.append('--dimensions "Name=ClusterName,Value=$CLUSTER" "Name=ServiceName,Value=$SERVICE"')
     return ["aws cloudwatch put-metric-alarm \\", *(f"    {one} \\" for one in options[:-1]), f"    {options[-1]}"]
 
 
@@ -109,7 +126,15 @@ def terraform(one: results.Run) -> str:
     """HCL for HashiCorp's AWS provider. A fixed count is an attribute of the service."""
     if one.fixed is not None:
         return f'# in resource "aws_ecs_service":\ndesired_count = {one.fixed}\n'
-    lines = [
+    monitoring = _monitoring(one)
+    lines = []
+    if monitoring:
+        lines = [
+            f"# First, as HashiCorp's provider has no word for 20-second metrics yet ({NO_MONITORING}):",
+            f"# aws ecs update-service --cluster {CLUSTER} --service {SERVICE} {monitoring}",
+            "",
+        ]
+    lines += [
         'resource "aws_appautoscaling_target" "service" {',
         '  service_namespace  = "ecs"',
         f'  resource_id        = "service/{CLUSTER}/{SERVICE}"',
@@ -150,8 +175,7 @@ def _alarm_resource(alarm: dict[str, Any]) -> list[str]:
     special = ("AlarmActions", "Dimensions", "Metrics", "Tags")
     body = {name: value for name, value in alarm.items() if name not in special}
     lines = ["", f'resource "aws_cloudwatch_metric_alarm" "{_label(alarm["AlarmName"])}" {{', *_body(body, 1)]
-    if alarm.get("Dimensions"):
-        lines.append(_dimensions(alarm.get("Namespace"), alarm["Dimensions"], 1))
+    lines += _dimensions(alarm.get("Namespace"), alarm.get("Dimensions", []), 1)
     for query in alarm.get("Metrics", ()):
         lines += _metric_query(query)
     if alarm.get("Tags"):
@@ -167,16 +191,16 @@ def _metric_query(query: dict[str, Any]) -> list[str]:
         metric = stat["Metric"]
         plain = {name: one for name, one in {**metric, **stat}.items() if name not in ("Metric", "Dimensions")}
         lines += ["    metric {", *_body(plain, 3)]
-        if metric.get("Dimensions"):
-            lines.append(_dimensions(metric.get("Namespace"), metric["Dimensions"], 3))
+        lines += _dimensions(metric.get("Namespace"), metric.get("Dimensions", []), 3)
         lines.append("    }")
     return [*lines, "  }"]
 
 
-def _dimensions(namespace: object, given: list[dict[str, str]], depth: int) -> str:
-    """As an alarm has them; those of the service are the service's own."""
-    own = {"ClusterName": CLUSTER, "ServiceName": SERVICE} if namespace == "AWS/ECS" else {}
-    return _map("dimensions", {one["Name"]: own.get(one["Name"], one["Value"]) for one in given}, depth)
+def _dimensions(namespace: object, given: list[dict[str, str]], depth: int) -> list[str]:
+    """As an alarm has them; a metric of ECS is always that of the service, as it is in the lab."""
+    own = {"ClusterName": CLUSTER, "ServiceName": SERVICE}
+    named = own if namespace == OWN_NAMESPACE else {one["Name"]: one["Value"] for one in given}
+    return [_map("dimensions", named, depth)] if named else []
 
 
 def _map(name: str, given: dict[str, str], depth: int) -> str:
@@ -184,21 +208,21 @@ def _map(name: str, given: dict[str, str], depth: int) -> str:
     return f"{'  ' * depth}{name} = {{ {pairs} }}"
 
 
-def _body(given: dict[str, Any], depth: int) -> list[str]:
+def _body(given: dict[str, Any], depth: int, dimensions: str = "dimensions") -> list[str]:
+    """Attributes and blocks; predictive scaling's metrics call a dimension's block otherwise than the others."""
     space = "  " * depth
     lines = []
     for name, value in given.items():
-        word = _BLOCKS.get(name) or _snake(name)
-        blocks = value if isinstance(value, list) and value and all(isinstance(one, dict) for one in value) else None
-        if isinstance(value, dict):
-            blocks = [value]
+        word = dimensions if name == "Dimensions" else _BLOCKS.get(name) or _snake(name)
+        below = "dimension" if name == "MetricDataQueries" else dimensions
         if name in _MOMENTS and not isinstance(value, str):
             value = spans.show_iso(float(value))
-        if blocks is None:
+        is_blocks = isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+        if not is_blocks and not isinstance(value, dict):
             lines.append(f"{space}{word} = {_text(value)}")
             continue
-        for block in blocks:
-            lines += [f"{space}{word} {{", *_body(block, depth + 1), f"{space}}}"]
+        for block in value if is_blocks else [value]:
+            lines += [f"{space}{word} {{", *_body(block, depth + 1, below), f"{space}}}"]
     return lines
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -45,6 +46,7 @@ KNOWN_METRICS = {
 BALANCER_NOTE = "ALBRequestCountPerTarget: a load balancer that spreads evenly over the running tasks is assumed"
 CLUSTER = "default"
 SERVICE = "web"
+HIGH_RESOLUTION_SECONDS = 20
 ECS_DIMENSIONS = ({"Name": "ClusterName", "Value": CLUSTER}, {"Name": "ServiceName", "Value": SERVICE})
 LAB_DIMENSIONS = ({"Name": "ServiceName", "Value": SERVICE},)
 
@@ -87,6 +89,22 @@ def bounds(subject: scenario.Scenario, candidate: Candidate) -> tuple[int, int]:
     if low > high:
         raise problems.Invalid(f"MinCapacity {low} is more than MaxCapacity {high}", file=candidate.name)
     return low, high
+
+
+def high_resolution(given: Sequence[dict[str, Any]], alarms: Sequence[dict[str, Any]]) -> list[str]:
+    """Which of ECS's metrics a service must publish each 20 s (`monitoring`): those of high resolution policies, and of
+    alarms below a minute."""
+    text = json.dumps(given)
+    found = {
+        f"{name}Utilization"
+        for name in ("CPU", "Memory")
+        if f"ECSServiceAverage{name}UtilizationHighResolution" in text
+    }
+    for alarm in alarms:
+        period = alarm.get("Period")
+        if alarm.get("Namespace") == "AWS/ECS" and isinstance(period, int) and period < 60:
+            found.add(alarm["MetricName"])
+    return sorted(found)
 
 
 def fixed(count: int) -> Candidate:

@@ -4,7 +4,6 @@ Without a fleet the crowd is a few instances with room for everything; with one,
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -27,7 +26,6 @@ TARGET = {
     "ResourceId": f"service/{policies.CLUSTER}/{policies.SERVICE}",
     "ScalableDimension": "ecs:service:DesiredCount",
 }
-HIGH_RESOLUTION_SECONDS = 20
 
 
 def build(
@@ -112,10 +110,10 @@ def _set_up(made: world.World, subject: scenario.Scenario, candidate: policies.C
         memory=str(service.memory_mib),
         containerDefinitions=[{"name": "app", "image": "app"}],
     )
-    names = sorted(high_resolution(candidate))
+    names = policies.high_resolution(candidate.policies, candidate.alarms)
     more: dict[str, Any] = {}
     if names:
-        configuration = {"metricNames": names, "resolutionSeconds": HIGH_RESOLUTION_SECONDS}
+        configuration = {"metricNames": names, "resolutionSeconds": policies.HIGH_RESOLUTION_SECONDS}
         more = {"monitoring": {"metricConfigurations": [configuration]}}
     if subject.fleet is not None and subject.fleet.placement_strategy:
         more["placementStrategy"] = [
@@ -151,18 +149,3 @@ def _scale(made: world.World, candidate: policies.Candidate, low: int, high: int
         made.call(
             "cloudwatch", "PutMetricAlarm", **{**alarm, "AlarmActions": [arns[one] for one in alarm["AlarmActions"]]}
         )
-
-
-def high_resolution(candidate: policies.Candidate) -> set[str]:
-    """Which of ECS's metrics must come each 20 s: those of high resolution policies, and of alarms below a minute."""
-    text = json.dumps(candidate.policies)
-    found = {
-        f"{name}Utilization"
-        for name in ("CPU", "Memory")
-        if f"ECSServiceAverage{name}UtilizationHighResolution" in text
-    }
-    for alarm in candidate.alarms:
-        period = alarm.get("Period")
-        if alarm.get("Namespace") == "AWS/ECS" and isinstance(period, int) and period < 60:
-            found.add(alarm["MetricName"])
-    return found
