@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import scaling_world
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadstead.api.application_autoscaling import options
@@ -330,6 +330,29 @@ def test_zero_is_asked_for_by_no_load_alone() -> None:
     for value in (0.0, -1.0, 1e-9):
         assert formula.asks_for_zero(formula.Signal(alarm="l", value=value, in_alarm=True, fired=True), 50.0)
     assert not formula.asks_for_zero(formula.Signal(alarm="l", value=0.0, in_alarm=False, fired=False), 50.0)
+
+
+LOADS = st.lists(st.sampled_from([0.0, 10.0, 49.0, 51.0, 120.0, 400.0]), min_size=5, max_size=40)
+
+
+@settings(max_examples=30, deadline=None)
+@given(LOADS, st.integers(1, 5), st.integers(1, 5), st.sampled_from([0, 120, 600]))
+def test_any_load_keeps_the_limits_and_the_idle_time(
+    loads: list[float], most_out: int, most_in: int, idle_seconds: int
+) -> None:
+    world = scaling_world.World(desired=4, minimum=0)
+    _put(world)
+    limits = {"scale_out_step_max": str(most_out), "scale_in_step_max": str(most_in)}
+    _tag(world, **limits, scale_in_datapoints="2", scale_to_zero_after_seconds=str(idle_seconds))
+    loaded_at = world.now
+    for load in loads:
+        before, was = world.desired, world.running
+        after = world.minute(load)
+        loaded_at = world.now if load > 0.0 else loaded_at
+        assert after - before <= most_out
+        assert was - after <= most_in
+        if before and not after:
+            assert world.now - loaded_at >= idle_seconds
 
 
 # -- told

@@ -51,6 +51,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     capacity_name: str
     """What is set, in the words of activities: `desired count`."""
+    is_told_later: bool = False
+    """A capacity that is written has still to be told to the thing (`Scaled.is_accepted`)."""
     look: Callable[[views.View, scaling.ScalableTarget], Scaled | Unscalable]
     set_desired: Callable[[plan.Draft, scaling.ScalableTarget, int, float], None]
     """Write another desired capacity of a thing that can be scaled; sees what the draft has written before."""
@@ -77,9 +79,9 @@ def problem(view: views.View, target: scaling.ScalableTarget) -> str | None:
     return f"Resource Id [{target.resource_id}] is not scalable. Reason: {found.reason}"
 
 
-def capacity_name(namespace: str) -> str:
-    """What is set of the things of a namespace: `desired count`, `desired capacity`."""
-    return KINDS[namespace].capacity_name
+def kind_of(namespace: str) -> Kind:
+    """The kind of the things of a namespace that is scaled."""
+    return KINDS[namespace]
 
 
 def set_desired(draft: plan.Draft, target: scaling.ScalableTarget, count: int, now: float) -> None:
@@ -192,6 +194,7 @@ def _target_of_custom_resource(changed: record.Record) -> str | None:
 CUSTOM_RESOURCES = Kind(
     namespace=scaling_names.CUSTOM_NAMESPACE,
     capacity_name="desired capacity",
+    is_told_later=True,
     look=_look_at_custom_resource,
     set_desired=_set_wanted,
     target_key=_target_of_custom_resource,

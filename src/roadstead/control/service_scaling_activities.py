@@ -8,7 +8,7 @@ import msgspec
 
 from roadstead.control import scaled_resources
 from roadstead.control import service_scaling_formula as formula
-from roadstead.model import alarms, scaling, scaling_names, tables
+from roadstead.model import alarms, scaling, tables
 from roadstead.state import plan
 from roadstead.state import view as views
 
@@ -39,10 +39,10 @@ def record_change(
 
     It is InProgress where that is all (a service), and Pending where the thing has still to be told (1.7).
     """
-    name = scaled_resources.capacity_name(target.namespace)
+    kind = scaled_resources.kind_of(target.namespace)
+    name, is_done = kind.capacity_name, not kind.is_told_later
     for older in _unfinished(draft, target.key):
         _finish(draft, older, "Overridden", f"The {name} was changed to {to_count} by a newer scaling.", now)
-    is_done = target.namespace == scaling_names.ECS_NAMESPACE
     _put(
         draft,
         target,
@@ -115,7 +115,7 @@ def newest_change(view: views.View, key: str) -> scaling.ScalingActivity | None:
 
 
 def _done(namespace: str, count: int) -> str:
-    return f"Successfully set {scaled_resources.capacity_name(namespace)} to {count}."
+    return f"Successfully set {scaled_resources.kind_of(namespace).capacity_name} to {count}."
 
 
 def _waiting(namespace: str, count: int) -> str:
@@ -167,7 +167,7 @@ def _outcome(one: scaling.ScalingActivity, scaled: scaled_resources.Scaled, *, i
     if scaled.failure is not None:
         return _Outcome("Failed", _failed(one, scaled.failure))
     if scaled.desired != count:
-        name = scaled_resources.capacity_name(one.namespace)
+        name = scaled_resources.kind_of(one.namespace).capacity_name
         return _Outcome("Overridden", f"The {name} was changed to {scaled.desired} by a newer scaling event.")
     if is_there and scaled.is_accepted and not scaled.is_moving:
         return _Outcome("Successful", f"{done} Change successfully fulfilled by {one.namespace}.")
@@ -181,7 +181,7 @@ def _outcome(one: scaling.ScalingActivity, scaled: scaled_resources.Scaled, *, i
 
 
 def _failed(one: scaling.ScalingActivity, reason: str) -> str:
-    return f"Failed to set {scaled_resources.capacity_name(one.namespace)} to {one.to_count}. Reason: {reason}"
+    return f"Failed to set {scaled_resources.kind_of(one.namespace).capacity_name} to {one.to_count}. Reason: {reason}"
 
 
 def deadline(draft: plan.Draft) -> float | None:
