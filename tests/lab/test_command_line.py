@@ -7,10 +7,15 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
 pytestmark = pytest.mark.slow  # thorough: `make check` leaves it to `make test`
+
+T = TypeVar("T")
 
 CPU = (
     '{"TargetValue": 60, "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}}'
@@ -125,3 +130,65 @@ def test_when_no_policy_keeps_the_objective_it_says_so(folder: pathlib.Path) -> 
     done = simulate(folder, "ramp.yaml", "--recommend")
     assert done.returncode == 1
     assert "no policy keeps the objective" in done.stderr
+
+
+def test_a_sweep_shows_its_front_and_keeps_every_number(folder: pathlib.Path) -> None:
+    sweep = ("--sweep", "TargetValue=50:95:15", "--sweep", "HighResolution=false,true")
+    done = simulate(folder, "ramp.yaml", "--policy", "cpu60.json", *sweep, "--json", "all.json", "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    told = json.loads((folder / "all.json").read_text())
+    assert len(told["runs"]) == 1 + 4 * 2 and told["front"]
+    shown = [line for line in done.stdout.splitlines() if line.startswith("cpu60")]
+    assert {line.split()[0] for line in shown} == {"cpu60", *told["front"]}
+    assert sum(" ◆" in line for line in shown) == len(told["front"])
+    assert "◆ no other is cheaper without being out of objective for longer" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "sweep, told",
+    [
+        ("TargetValue", "--sweep: 'TargetValue' sweeps nothing: say PARAMETER=FROM:TO:STEP"),
+        ("Target=1,2", "sweep.Target: there is no such parameter"),
+        ("TargetValue=9:1:1", "'9:1:1' is no range"),
+        ("TargetValue=a,b", "'a' is no number"),
+        ("TargetValue=[", "this is no YAML"),
+        ("Threshold=5", "sweep.Threshold: cpu has no alarm"),
+    ],
+)
+def test_sweeps_that_can_not_be(folder: pathlib.Path, sweep: str, told: str) -> None:
+    done = simulate(folder, "ramp.yaml", "--sweep", sweep)
+    assert done.returncode == 2
+    assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_processes_end_with_the_one_that_started_them(folder: pathlib.Path) -> None:
+    (folder / "ramp.yaml").write_text(SCENARIO.replace("duration: 2h", "duration: 60d"))
+    command = [sys.executable, "-m", "roadstead", "simulate", "ramp.yaml", "--sweep", "TargetValue=50:60:5", "-j", "2"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
+        workers = eventually(lambda: [one for one in children(parent.pid) if "spawn_main" in command_of(one)])
+        parent.kill()
+    assert workers
+    eventually(lambda: not any("spawn_main" in command_of(one) for one in workers))
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(one) for one in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def command_of(pid: int) -> str:
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def eventually(what: Callable[[], T]) -> T:
+    """What it gives once that is something."""
+    ends_at = time.monotonic() + 60.0
+    while not (found := what()):
+        assert time.monotonic() < ends_at, "it never came"
+        time.sleep(0.05)
+    return found
