@@ -148,6 +148,7 @@ def test_a_sweep_shows_its_front_and_keeps_every_number(folder: pathlib.Path) ->
     "sweep, told",
     [
         ("TargetValue", "--sweep: 'TargetValue' sweeps nothing: say PARAMETER=FROM:TO:STEP"),
+        ("", "'' sweeps nothing"),
         ("Target=1,2", "sweep.Target: there is no such parameter"),
         ("TargetValue=9:1:1", "'9:1:1' is no range"),
         ("TargetValue=a,b", "'a' is no number"),

@@ -188,9 +188,23 @@ def test_a_service_without_a_policy_gets_one_to_try(on: context.Context, server:
     with pytest.raises(problems.Invalid, match="still has no scaling policy"):
         live.candidate(described)
     on.out.err.file = told = io.StringIO()
-    assert [one.name for one in simulate._as_it_is(on, described, is_recommending=False)] == ["cpu60"]
-    assert simulate._as_it_is(on, described, is_recommending=True) == []
+    assert [one.name for one in simulate._as_it_is(on, described, has_others=False)] == ["cpu60"]
+    assert simulate._as_it_is(on, described, has_others=True) == []
     assert "trying target tracking on 60 % of CPU" in told.getvalue()
+
+
+def test_others_are_tried_beside_what_there_is(on: context.Context, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(policies.cpu_tracking(70.0)))
+
+    def tried(**given: Any) -> list[str]:
+        _, candidates, fixed = simulate._read(on, wanted(from_service="web", **given))
+        return [*(one.name for one in candidates), *map(str, fixed)]
+
+    assert tried(policies=(path,), fixed=(4,)) == ["as it is", "mine", "4"]
+    assert tried(recommend=True) == ["as it is"]
+    assert tried(sweep=("TargetValue=50,60",)) == ["as it is", "cpu-target50", "cpu-target60"]
+    assert tried(policies=(path,), sweep=("TargetValue=50",)) == ["as it is", "mine", "mine-target50"]
 
 
 def test_a_service_that_is_not_there(on: context.Context) -> None:
@@ -223,6 +237,7 @@ SETS = (
         ({"from_metric": CPU, "changes": (*SETS, "tasks.max=many")}, "tasks.max: expected `int`, got `str`"),
         ({"from_metric": CPU, "changes": (*SETS, "name.first=x")}, "there is nothing called 'first' to set"),
         ({"from_metric": CPU, "changes": ("seed",)}, "'seed' sets nothing: say FIELD=VALUE"),
+        ({"from_service": "web", "sweep": ("Period=10", "Period=20")}, "--sweep: Period is given twice"),
         ({"from_metric": CPU, "changes": SETS, "since": "soon"}, "--since: 'soon' is no span of time"),
         ({"trace": pathlib.Path("a.csv"), "changes": SETS, "save_trace": pathlib.Path("b")}, "nothing to save"),
     ],

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import rich.progress
@@ -93,24 +93,32 @@ def show(on: context.Context, wanted: Wanted) -> None:
 
 
 def _read(on: context.Context, wanted: Wanted) -> tuple[scenario.Scenario, list[policies.Candidate], tuple[int, ...]]:
-    """The scenario, and what to try: what the command line names, else what the scenario or the service does."""
+    """The scenario, and what to try: what the command line names, else what the scenario does; before all that what
+    scales the service now."""
     described = recorded.describe(on, wanted.cluster, wanted.from_service) if wanted.from_service else None
     subject = _scenario(on, wanted, described)
+    has_others = bool(wanted.sweep or wanted.policies or wanted.fixed or wanted.recommend)
+    own = _as_it_is(on, described, has_others) if described is not None else []
     if wanted.sweep:
-        parameters = dict(_parameter(one) for one in wanted.sweep)
-        return subject, sweeps.beside(wanted.policies, parameters), wanted.fixed
-    if wanted.policies or wanted.fixed:
-        return subject, [policies.load(path) for path in wanted.policies], wanted.fixed
-    if described is not None:
-        return subject, _as_it_is(on, described, wanted.recommend), ()
-    return (subject, [], ()) if wanted.recommend else (subject, run.of_scenario(subject), subject.fixed)
+        return subject, [*own, *sweeps.beside(wanted.policies, _parameters(wanted.sweep))], wanted.fixed
+    if has_others or described is not None:
+        return subject, [*own, *map(policies.load, wanted.policies)], wanted.fixed
+    return subject, run.of_scenario(subject), subject.fixed
 
 
-def _parameter(text: str) -> tuple[str, tuple[sweeps.Value, ...]]:
-    name, equals, given = text.partition("=")
-    if not equals:
-        raise problems.Invalid(f"{text!r} sweeps nothing: say PARAMETER=FROM:TO:STEP or PARAMETER=A,B", field="--sweep")
-    return name, sweeps.values(name, given if ":" in given else documents.scalar_or_flow(f"[{given}]", text))
+def _parameters(given: Sequence[str]) -> dict[str, tuple[sweeps.Value, ...]]:
+    found: dict[str, tuple[sweeps.Value, ...]] = {}
+    for text in given:
+        name, equals, values = text.partition("=")
+        if not equals:
+            raise problems.Invalid(
+                f"{text!r} sweeps nothing: say PARAMETER=FROM:TO:STEP or PARAMETER=A,B", field="--sweep"
+            )
+        if name in found:
+            raise problems.Invalid(f"{name} is given twice: say all its values in one", field="--sweep")
+        listed = values if ":" in values else documents.scalar_or_flow(f"[{values}]", text)
+        found[name] = sweeps.values(name, listed)
+    return found
 
 
 def _scenario(on: context.Context, wanted: Wanted, described: live.Described | None) -> scenario.Scenario:
@@ -164,13 +172,16 @@ def _with_recorded(
     return msgspec.structs.replace(subject, traffic=(scenario.TrafficPart(recorded=found),))
 
 
-def _as_it_is(on: context.Context, described: live.Described, is_recommending: bool) -> list[policies.Candidate]:
+def _as_it_is(on: context.Context, described: live.Described, has_others: bool) -> list[policies.Candidate]:
     """What scales the service now; where that is nothing, or nothing that can be tried, it is said."""
     try:
         return [live.candidate(described)]
     except problems.Invalid as problem:
+        if has_others:
+            on.out.remark(f"{problem.what}: nothing of it is tried beside the others")
+            return []
         on.out.remark(f"{problem.what}: trying target tracking on {live.TARGET:g} % of CPU instead")
-    return [] if is_recommending else [policies.tracking(f"cpu{live.TARGET:g}", live.TARGET)]
+    return [policies.tracking(f"cpu{live.TARGET:g}", live.TARGET)]
 
 
 @contextlib.contextmanager
