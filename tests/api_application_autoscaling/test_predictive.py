@@ -210,6 +210,18 @@ def test_an_update_keeps_arn_and_creation_time_and_the_kind_may_be_left_out(regi
     assert found["CreationTime"].timestamp() == 1_000.0 and found[CONFIGURATION]["Mode"] == "ForecastAndScale"
 
 
+def test_only_ecs_services_are_scaled_by_prediction(world: Any) -> None:
+    url = "http://127.0.0.1:8080/scalableTargetDimensions/workers"
+    custom = {"ServiceNamespace": "custom-resource", "ResourceId": url}
+    custom["ScalableDimension"] = "custom-resource:ResourceType:Property"
+    world.call("RegisterScalableTarget", **custom, MinCapacity=1, MaxCapacity=2)
+    code, text = world.refused(
+        "PutScalingPolicy", **custom, PolicyName="p", PolicyType="PredictiveScaling", **{CONFIGURATION: wanted()}
+    )
+    dimension = custom["ScalableDimension"]
+    assert (code, text) == (INVALID, f"PolicyType PredictiveScaling is not supported for {dimension}.")
+
+
 def test_another_kinds_configuration_is_refused(registered: Any) -> None:
     code, text = registered.refused(
         "PutScalingPolicy", PolicyName="p", PolicyType="StepScaling", **{CONFIGURATION: wanted()}

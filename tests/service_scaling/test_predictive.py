@@ -9,6 +9,7 @@ import pytest
 import scaling_world
 from predictive_stories import CPU, DAY, HOUR, START, changes, daily, flat, forecast, make, measure, put, track
 
+from roadstead.api.application_autoscaling import operations
 from roadstead.model import predictive, scaling
 from roadstead.signals import metrics
 from roadstead.state import plan
@@ -203,6 +204,14 @@ def test_honor_max_capacity_clamps_to_the_bounds() -> None:
     assert world.desired == 2
 
 
+def test_less_than_there_is_is_left_alone_even_below_the_minimum() -> None:
+    """A count that was set below the minimum stays until something is invoked (behaviour.md 1.1.6)."""
+    world = make(desired=12, minimum=12)
+    world.set_desired(11)
+    put(world)
+    assert world.desired == 11
+
+
 @pytest.mark.parametrize(
     ("maximum", "buffer", "raised"), [(40, 10, 55), (40, 0, 50), (52, 10, 55), (55, 10, 55), (80, 10, 80)]
 )
@@ -379,6 +388,29 @@ def test_customized_load_scaling_and_capacity_metrics() -> None:
     }
     put(world, target=400.0, metrics=specification)
     assert world.desired == 30
+
+
+def test_a_balancers_requests_are_a_load_and_what_each_task_gets_is_scaled_by() -> None:
+    label = "app/lb/1/targetgroup/blue/2"
+    world = scaling_world.World(start=START, desired=2)
+    table = operations.operations(target_groups=lambda service: {"targetgroup/blue/2"})
+    world.table |= {(one.service, one.name): one for one in table}
+    requests = metrics.metric(
+        "AWS/ApplicationELB", "RequestCount", [("LoadBalancer", "app/lb/1"), ("TargetGroup", "targetgroup/blue/2")]
+    )
+    data = [
+        metrics.Datum(metric=requests, timestamp=START - second, values=(300.0,), unit="Count")
+        for second in range(20, 48 * HOUR, 20)
+    ]
+    world.store.commit(plan.Plan(data=tuple(data)), world.now)
+    pair = {"PredefinedMetricType": "ALBRequestCount", "ResourceLabel": label}
+    put(world, target=100.0, metrics={"PredefinedMetricPairSpecification": pair})
+    assert world.desired == 9  # 900 a minute
+    (policy,) = world.call("application-autoscaling", "DescribeScalingPolicies", ServiceNamespace="ecs")[
+        "ScalingPolicies"
+    ]
+    shown = policy["PredictiveScalingPolicyConfiguration"]["MetricSpecifications"][0]
+    assert shown["PredefinedMetricPairSpecification"] == pair
 
 
 def test_metric_math_and_search_are_a_load() -> None:

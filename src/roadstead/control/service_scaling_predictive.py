@@ -61,7 +61,7 @@ def act(draft: plan.Draft, target: scaling.ScalableTarget, scaled: scaled_resour
     for one in due:
         memory = msgspec.structs.replace(one.policy.memory, predicted_hour=one.hour)
         draft.put(msgspec.structs.replace(one.policy, memory=memory))
-    if count <= desired:
+    if winner.capacity <= desired or count <= desired:
         return Outcome(target=target, scaled=scaled, wake_at=wake_at)
     numbers = scaling.ScalingNumbers(
         target_value=winner.configuration.target_value,
