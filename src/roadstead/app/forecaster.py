@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 ANSWER_SECONDS_MAX = 120.0
 """How long the worker may take for one forecast, its start included; then it is given up."""
 LINE_BYTES_MAX = 1_000_000
+START_AGAIN_SECONDS = 60.0
+"""How soon a worker that could not be started is tried again."""
 WORKER = (sys.executable, "-m", "roadstead.app.forecast_worker")
 
 
@@ -37,6 +39,8 @@ class Forecaster:
         self._command = command
         self._wakes = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._worker: asyncio.subprocess.Process | None = None
+        """One that isn't ended yet."""
 
     def start(self) -> None:
         """Answer what is asked, and from now on what will be."""
@@ -50,6 +54,8 @@ class Forecaster:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._worker is not None:
+            await _end(self._worker)
 
     def _note(self, commit: store.Commit) -> None:
         if any(isinstance(change.after, predictive.Forecast) and change.after.is_asked for change in commit.changes):
@@ -65,6 +71,10 @@ class Forecaster:
             except errors.HostProblem as problem:
                 logger.error("no more forecasts: %s", problem)
                 return
+            except OSError as error:
+                logger.error("the process that computes forecasts can't be started: %s", error)
+                await asyncio.sleep(START_AGAIN_SECONDS)
+                self._wakes.set()
 
     def _next(self) -> forecasting.Question | None:
         found = self._store.view().first(tables.FORECASTS, "asked", "all")
@@ -74,6 +84,7 @@ class Forecaster:
         """One worker for all that is asked by now and while it works."""
         pipe = asyncio.subprocess.PIPE
         worker = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe, limit=LINE_BYTES_MAX)
+        self._worker = worker
         try:
             while (question := self._next()) is not None:
                 self._record(question.key, await _ask(worker, question))
@@ -82,6 +93,7 @@ class Forecaster:
                     return
         finally:
             await _end(worker)
+            self._worker = None
 
     def _record(self, key: str, answer: predictive.Prediction) -> None:
         def decide(view: store.StoreView) -> tuple[plan.Plan, None]:
