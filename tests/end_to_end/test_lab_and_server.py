@@ -51,7 +51,7 @@ def test_the_commands_do_on_a_server_what_they_say(simulated: installations.Inst
     ecs.create_service(serviceName="web", **storms.placed("awsvpc"), desiredCount=1)
     scaling, cloudwatch = simulated.client("application-autoscaling"), simulated.client("cloudwatch")
     found: results.Result = lab.simulate(SCENARIO, proposals())
-    assert [one.name for one in found.runs] == ["cpu60-60s", "cpu60-20s", "cpu60-steps", "cpu60-floor"]
+    assert [one.name for one in found.runs] == ["cpu60-60s", "cpu60-20s", "cpu60-steps", "cpu60-floor", "cpu60-ahead"]
     for one in found.runs:
         run_commands(simulated, apply.aws_cli(one))
         target = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"][0]

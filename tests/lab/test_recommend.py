@@ -6,7 +6,7 @@ import pytest
 from lab_scenarios import made
 
 from roadstead import lab
-from roadstead.lab import policies, problems, results, scenario, search, traffic
+from roadstead.lab import policies, problems, results, run, scenario, search, traffic
 
 SWING = "- diurnal: {low: 100, high: 600, peak: 3:00}\n- noise: {percent: 4}"
 MORE = "duration: 6h\ntasks: {min: 2, max: 40}\nwarm_up: 30m\n"
@@ -114,11 +114,19 @@ def test_without_a_daily_peak_there_is_no_floor(parts: str, more: str) -> None:
 
 def test_the_floor_is_raised_before_the_peak_and_lowered_after_it() -> None:
     subject, demand = week("- diurnal: {low: 100, high: 600, peak: 14:00}")
-    floor = search.families(subject, demand)[-1].candidate(60)
+    floor = search.families(subject, demand)[4].candidate(60)
     before, after = floor.scheduled_actions
     assert (before["Schedule"], after["Schedule"]) == ("cron(50 8 * * ? *)", "cron(0 19 * * ? *)")
     assert before["ScalableTargetAction"] == {"MinCapacity": 14}  # 0.9 × 443 / 30, rounded up
     assert after["ScalableTargetAction"] == {"MinCapacity": subject.tasks.min}
+
+
+def test_a_forecast_is_tried_where_days_have_a_peak() -> None:
+    subject, demand = week("- diurnal: {low: 100, high: 600, peak: 14:00}", "duration: 3d\ntasks: {min: 2, max: 40}\n")
+    ahead = search.families(subject, demand)[5].candidate(60)
+    assert (ahead.name, ahead.foresees, len(ahead.policies)) == ("cpu60-ahead", True, 2)
+    made = run.run(subject, [ahead]).runs[0]
+    assert any(one.policy == "ahead" for one in made.activities if one.is_change)
 
 
 def test_requests_per_task_are_a_part_of_what_one_serves() -> None:

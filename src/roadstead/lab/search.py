@@ -2,7 +2,8 @@
 
 1. Families of policies, each with the highest target that keeps the objective, looked for by halving (the higher the
    target, the cheaper and the later): target tracking on CPU each minute and each 20 s, on requests per task, on CPU
-   with steps that help when it is far over, and, where days are alike, on CPU over a floor for the daily peak.
+   with steps that help when it is far over, and, where days have a peak, on CPU over a floor for it, and on CPU with
+   predictive scaling.
 2. The two best of them, changed in one thing each: other cooldowns, a higher minimum, and the next higher target with
    what makes it safer. Once more from the best of these, while that helps.
 
@@ -31,8 +32,8 @@ ROUNDS_MAX = 2
 """Of step 2."""
 REFINED = 2
 """Families that are refined at first."""
-RUNS_MAX = 5 * 5 + REFINED * 6 + 6
-"""Five families, each halved five times at most; six changes of each that is refined."""
+RUNS_MAX = 6 * 5 + REFINED * 6 + 6
+"""Six families, each halved five times at most; six changes of each that is refined."""
 DAYS_MIN = 2
 """A daily peak needs so many days to be one."""
 PEAK_PART = 0.7
@@ -182,6 +183,7 @@ def families(subject: scenario.Scenario, demand: traffic.Demand) -> list[Family]
                 given=lambda target: _with_floor(subject, target, hours, rate),
             )
         )
+        found.append(Family(name=lambda target: f"cpu{target}-ahead", given=_with_forecast))
     return found
 
 
@@ -261,6 +263,24 @@ def _with_floor(subject: scenario.Scenario, target: int, hours: tuple[int, int],
             for name, schedule, count in actions
         ],
     )
+
+
+def _with_forecast(target: int) -> dict[str, Any]:
+    """As many tasks as the forecast needs, five minutes ahead; what it misses is tracked."""
+    metric = {
+        "TargetValue": float(target),
+        "PredefinedMetricPairSpecification": {"PredefinedMetricType": "ECSServiceCPUUtilization"},
+    }
+    forecast = {
+        "PolicyName": "ahead",
+        "PolicyType": "PredictiveScaling",
+        "PredictiveScalingPolicyConfiguration": {
+            "Mode": "ForecastAndScale",
+            "SchedulingBufferTime": 300,
+            "MetricSpecifications": [metric],
+        },
+    }
+    return _set(_cpu(target), forecast)
 
 
 def daily_peak(demand: traffic.Demand) -> tuple[tuple[int, int], float] | None:
