@@ -7,6 +7,7 @@ that asked in vain the reason, with the numbers. No records are read or written 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from fractions import Fraction
@@ -20,6 +21,8 @@ from roadstead.model import alarms, scaling
 
 ROUNDING = 10**9
 """The quotient is rounded to this fraction of 1 before it is rounded up, so that 10 × 30 / 50 gives 6, not 7."""
+QUOTIENTS_KEPT_MAX = 64
+"""One decision asks for the same a few times: to propose, to tell how, to see whether the other side would flap."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +121,7 @@ class Candidate(msgspec.Struct, frozen=True):
     numbers: scaling.ScalingNumbers
 
 
+@functools.lru_cache(maxsize=QUOTIENTS_KEPT_MAX)
 def quotient(running: int, value: float, target_value: float) -> Fraction:
     """running × value / target, exact but for the rounding named above."""
     exact = Fraction(value) * running / Fraction(target_value)

@@ -109,7 +109,7 @@ class Shelf:
         block = min(self.opened, default=None)
         if block is None or block + self.grain.block_seconds + self.grain.pack_after_seconds > now:
             return None
-        taken = [(place, self.bins.pop(key)) for place, key in self._keys(block) if key in self.bins]
+        taken = [(place, self.bins.pop(key)) for place, key in self._present(block)]
         self.opened.remove(block)
         if taken:
             self.packed[block] = bins.pack(taken, self.grain.packed_distinct_values_max)
@@ -119,13 +119,17 @@ class Shelf:
         """Every block as (start, bytes), without changing anything and without loss."""
         yield from self.packed.items()
         for block in sorted(self.opened):
-            present = [(place, self.bins[key]) for place, key in self._keys(block) if key in self.bins]
+            present = [(place, self.bins[key]) for place, key in self._present(block)]
             if present:
                 yield block, bins.pack(present, None)
 
-    def _keys(self, block: int) -> Iterator[tuple[int, int]]:
-        step = self.grain.step_seconds
-        return ((place, block + place * step) for place in range(self.grain.block_seconds // step))
+    def _present(self, block: int) -> list[tuple[int, int]]:
+        """Place and key of each bin of an open block, in order."""
+        step, end = self.grain.step_seconds, block + self.grain.block_seconds
+        places = self.grain.block_seconds // step
+        if places <= len(self.bins):
+            return [(place, key) for place, key in enumerate(range(block, end, step)) if key in self.bins]
+        return [((key - block) // step, key) for key in sorted(key for key in self.bins if block <= key < end)]
 
     @property
     def is_empty(self) -> bool:

@@ -52,6 +52,8 @@ class _Running(msgspec.Struct, frozen=True, kw_only=True):
     """A service under load, for as long as neither it nor its tasks change."""
 
     wanted: load.ServiceLoad
+    rate: Callable[[float], float]
+    """Its requests per second at a moment."""
     tasks: int
     parts: tuple[_Part, ...]
     cpu: metrics.Metric
@@ -204,7 +206,7 @@ class Crowd:
         cpu_units = memory_mib = 0.0
         for one in running:
             work = one.wanted.work
-            cores = work.cpu_cores(traffic.rate(one.wanted.requests, at), one.tasks)
+            cores = work.cpu_cores(one.rate(at), one.tasks)
             for part in one.parts:
                 units = cores * UNITS_PER_CORE
                 if part.reserved.is_cpu_capped:
@@ -254,6 +256,7 @@ class Crowd:
                 high = sorted(telemetry.high_resolution_of(service))
                 yield _Running(
                     wanted=wanted,
+                    rate=traffic.sampler(wanted.requests),
                     tasks=count,
                     parts=tuple(parts),
                     cpu=ecs_metrics.metric(ecs_metrics.CPU, self._cluster, name),
@@ -264,8 +267,11 @@ class Crowd:
     def _note(self, subject: metrics.Metric, value: float | None, count: int) -> None:
         if value is None:
             return
-        counted = self._samples.setdefault(subject, {})
-        counted[value] = counted.get(value, 0) + count
+        counted = self._samples.get(subject)
+        if counted is None:
+            self._samples[subject] = {value: count}
+        else:
+            counted[value] = counted.get(value, 0) + count
 
     def _taken(self, subject: metrics.Metric, now: float, is_high_resolution: bool) -> list[metrics.Datum]:
         """All that waits of a metric, to be published."""

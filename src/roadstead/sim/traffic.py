@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -74,26 +75,53 @@ Traffic = Constant | Diurnal | Ramp | Spike | Noise | Sum | Trace
 
 def rate(traffic: Traffic, moment: float) -> float:
     """Requests per second at a moment; never less than 0."""
+    return sampler(traffic)(moment)
+
+
+def sampler(traffic: Traffic) -> Callable[[float], float]:
+    """`rate` of one traffic, for who asks often."""
+    exact = _exact(traffic)
+    return lambda moment: round(max(exact(moment), 0.0), RATE_DIGITS)
+
+
+def _exact(traffic: Traffic) -> Callable[[float], float]:
     match traffic:
         case Constant():
-            found = traffic.rate
+            return lambda moment: traffic.rate
         case Diurnal():
-            angle = 2.0 * math.pi * (moment / DAY_SECONDS - traffic.peak_hour / 24.0)
-            found = traffic.low + (traffic.high - traffic.low) * (1.0 + math.cos(angle)) / 2.0
+            return functools.partial(_diurnal, traffic.low, traffic.high - traffic.low, traffic.peak_hour / 24.0)
         case Ramp():
-            part = (moment - traffic.begin) / (traffic.end - traffic.begin) if traffic.end > traffic.begin else 1.0
-            found = traffic.low + (traffic.high - traffic.low) * min(max(part, 0.0), 1.0)
+            return functools.partial(_ramp, traffic)
         case Spike():
-            is_on = traffic.begin <= moment < traffic.begin + traffic.seconds
-            found = rate(traffic.beneath, moment) * (traffic.factor if is_on else 1.0)
+            quiet, begin, end, factor = (
+                sampler(traffic.beneath),
+                traffic.begin,
+                traffic.begin + traffic.seconds,
+                traffic.factor,
+            )
+            return lambda moment: quiet(moment) * (factor if begin <= moment < end else 1.0)
         case Noise():
-            found = rate(traffic.beneath, moment) * (1.0 + traffic.part * _draw(traffic.seed, moment))
+            beneath, part, seed = sampler(traffic.beneath), traffic.part, traffic.seed
+            return lambda moment: beneath(moment) * (1.0 + part * _draw(seed, moment))
         case Sum():
-            found = sum(rate(part, moment) for part in traffic.parts)
+            parts = [sampler(part) for part in traffic.parts]
+            return lambda moment: sum([part(moment) for part in parts])
         case Trace():
-            place = int((moment - traffic.begin) // traffic.seconds)
-            found = traffic.rates[min(max(place, 0), len(traffic.rates) - 1)]
-    return round(max(found, 0.0), RATE_DIGITS)
+            return functools.partial(_recorded, traffic.begin, traffic.seconds, traffic.rates, len(traffic.rates) - 1)
+
+
+def _diurnal(low: float, swing: float, peak: float, moment: float) -> float:
+    angle = 2.0 * math.pi * (moment / DAY_SECONDS - peak)
+    return low + swing * (1.0 + math.cos(angle)) / 2.0
+
+
+def _ramp(ramp: Ramp, moment: float) -> float:
+    part = (moment - ramp.begin) / (ramp.end - ramp.begin) if ramp.end > ramp.begin else 1.0
+    return ramp.low + (ramp.high - ramp.low) * min(max(part, 0.0), 1.0)
+
+
+def _recorded(begin: float, seconds: float, rates: Sequence[float], last: int, moment: float) -> float:
+    return rates[min(max(int((moment - begin) // seconds), 0), last)]
 
 
 def _draw(seed: int, moment: float) -> float:

@@ -8,7 +8,7 @@ revisions is refused whole with `Conflict`; `transact` then runs the decision ag
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -45,15 +45,45 @@ class Change(msgspec.Struct, frozen=True):
         return one
 
 
-class Commit(msgspec.Struct, frozen=True):
-    """A plan that was applied."""
+class Commit:
+    """A plan that was applied, at the moment `at`. `late` are the metrics of which data came for periods that had been
+    read (`signals.series.SeriesStore.take_late`).
+    """
 
-    revision: int
-    changes: tuple[Change, ...]
-    entry: journal.Entry
-    at: float
-    late: tuple[metrics.Metric, ...] = ()
-    """The metrics of which data came for periods that alarms had read (`signals.series.SeriesStore.take_late`)."""
+    __slots__ = ("_encoders", "_entry", "at", "changes", "data", "late", "revision")
+
+    def __init__(
+        self,
+        revision: int,
+        changes: tuple[Change, ...],
+        data: tuple[metrics.Datum, ...],
+        at: float,
+        late: tuple[metrics.Metric, ...],
+        encoders: Mapping[str, msgspec.msgpack.Encoder],
+    ) -> None:
+        self.revision = revision
+        self.changes = changes
+        self.data = data
+        self.at = at
+        self.late = late
+        self._encoders = encoders
+        self._entry: journal.Entry | None = None
+
+    @property
+    def entry(self) -> journal.Entry:
+        """What a journal keeps of it: made when it is first asked for, and never where nothing is kept."""
+        if self._entry is None:
+            rows = tuple(
+                journal.Row(
+                    change.table,
+                    change.key,
+                    self.revision,
+                    self._encoders[change.table].encode(change.after) if change.after is not None else None,
+                )
+                for change in self.changes
+            )
+            self._entry = journal.Entry(self.revision, rows, self.data)
+        return self._entry
 
 
 class _Rows:
@@ -163,6 +193,7 @@ class Store:
         self.revision = 0
         self._seed = seed
         self._rows: dict[type[record.Record], _Rows] = {table.record_type: _Rows(table) for table in tables.ALL}
+        self._encoders = {rows.table.name: rows.encoder for rows in self._rows.values()}
         self._by_name = {rows.table.name: rows for rows in self._rows.values()}
         self._watchers: list[Callable[[Commit], None]] = []
         self._closed_because: errors.HostProblem | None = None
@@ -211,18 +242,14 @@ class Store:
                 raise errors.Conflict(rows.table.name, write.key, write.expected, found)
         self.revision += 1
         changes: list[Change] = []
-        kept: list[journal.Row] = []
         for write in wanted.writes:
             rows = self._rows[write.record_type]
             before = rows.apply(write.key, write.record, self.revision)
             changes.append(Change(rows.table.name, write.key, before, write.record, self.revision))
-            blob = rows.encoder.encode(write.record) if write.record is not None else None
-            kept.append(journal.Row(rows.table.name, write.key, self.revision, blob))
         for datum in wanted.data:
             self.signals.put(datum, now)
         late = self.signals.take_late() if wanted.data else ()
-        entry = journal.Entry(self.revision, tuple(kept), wanted.data)
-        done = Commit(self.revision, tuple(changes), entry, now, late)
+        done = Commit(self.revision, tuple(changes), wanted.data, now, late, self._encoders)
         for watcher in self._watchers:
             watcher(done)
         return done
