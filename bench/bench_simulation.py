@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 
 from roadstead.app import controllers
+from roadstead.base import memory
 from roadstead.sim import faults, load, traffic, world
 
 ROUNDS = 3
@@ -78,6 +79,16 @@ def week(days: float = 7.0, resolution_seconds: int = 20) -> float:
     return time.process_time() - began
 
 
+def year(days: float = 365.0) -> float:
+    """Seconds that a simulated year with 60 s metrics takes."""
+    return week(days, 60)
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def day(days: float = 1.0) -> float:
     """Seconds that a simulated day of 1 to 20 tasks on two hosts takes, agents' machines and frames included."""
     began = time.process_time()
@@ -120,10 +131,10 @@ CASES: tuple[tuple[str, Callable[[], float]], ...] = (
 
 
 def main(arguments: list[str]) -> None:
+    memory.settle()  # as the verb simulate does
     if "--year" in arguments:
-        took = week(365.0, 60)
-        most_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"a year of one service, 60 s metrics, 1-100 tasks (crowd) {took:8.2f} s, at most {most_mib:.0f} MiB")
+        took = year()
+        print(f"a year of one service, 60 s metrics, 1-100 tasks (crowd) {took:8.2f} s, at most {peak_mib():.0f} MiB")
         return
     if "--profile" in arguments:
         profile = cProfile.Profile()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench import bench_simulation, figures
+from roadstead.base import memory
 
 RUNS = 3
 FIGURES = (
@@ -17,6 +18,7 @@ FIGURES = (
 
 def run(quick: bool) -> dict[str, float]:
     """Measure once."""
+    memory.settle()  # as the verb simulate does
     week, day, storm = bench_simulation.week, bench_simulation.day, bench_simulation.storm
     if quick:
         return {"week": week(0.1), "week 60": week(0.1, 60), "day": day(0.05), "storm": storm(0.05)}

@@ -15,7 +15,7 @@ import time
 from roadstead.agent import settings as agent_settings
 from roadstead.app import agent, events, server, settings
 from roadstead.base import clock as clocks
-from roadstead.base import errors
+from roadstead.base import errors, memory
 from roadstead.model import clusters, container_instances, tables
 from roadstead.state import plan, store
 
@@ -173,7 +173,7 @@ async def run(chosen: settings.Settings, on_event: events.Listener = events.igno
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ends.set)
     async with AllInOne(chosen, on_event):
-        server.settle_memory()
+        memory.settle()
         await ends.wait()
 
 

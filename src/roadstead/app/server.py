@@ -28,7 +28,7 @@ from roadstead.app import (
     settings,
 )
 from roadstead.base import clock as clocks
-from roadstead.base import errors
+from roadstead.base import errors, memory
 from roadstead.base import scope as scopes
 from roadstead.engine import committer, live, stepper
 from roadstead.gateway import agents, aws, http, identity, local
@@ -247,15 +247,6 @@ async def run(chosen: settings.Settings, on_event: events.Listener = events.igno
         loop.add_signal_handler(number, ends.set)
     one = Server(chosen, on_event=on_event)
     await one.start()
-    settle_memory()
+    memory.settle()
     await ends.wait()
     await one.stop()
-
-
-def settle_memory() -> None:
-    """Take all that was loaded out of the garbage collector's sight, and have it look less often: its full pass over a
-    hundred thousand records would hold every request up for a tenth of a second.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)

@@ -15,6 +15,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 
+from roadstead.base import memory
 from roadstead.lab import policies, results, run, scenario, traffic
 
 POLL_SECONDS = 0.1
@@ -39,6 +40,7 @@ def _begin(subject: scenario.Scenario, demand: traffic.Demand, seed: int, told: 
     global _bench  # noqa: PLW0603 (what a process pool has for the state of a worker)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    memory.settle()
     _bench = run.Bench(subject, demand, seed, lambda name, part: told.put((name, part)))
 
 

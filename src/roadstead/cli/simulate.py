@@ -12,6 +12,7 @@ import msgspec
 import rich.progress
 import rich.text
 
+from roadstead.base import memory
 from roadstead.cli import context, failures, pool, recorded
 from roadstead.lab import (
     apply,
@@ -71,6 +72,7 @@ def show(on: context.Context, wanted: Wanted) -> None:
         subject, candidates, fixed = _read(on, wanted)
         began = time.monotonic()
         count = len(candidates) + len(fixed) + (search.RUNS_MAX if wanted.recommend else 0)
+        memory.settle()
         with _progress(on, count) as progress, pool.Pool(wanted.jobs or pool.cores()) as spread:
             work = search.recommend if wanted.recommend else run.simulate
             result = work(subject, candidates, fixed, seed=wanted.seed, progress=progress, spread=spread)
