@@ -82,20 +82,27 @@ def decision(activity: scaling.ScalingActivity, policy: scaling.ScalingPolicy | 
 def _why(activity: scaling.ScalingActivity) -> str:
     """`policy cpu, AlarmHigh: CPUUtilization 80, target 50: ceil(4 × 80 / 50) = 7, bounded to 6 by the maximum`."""
     numbers = activity.numbers
-    if activity.policy_name is None or numbers.metric_value is None:
-        return activity.cause + (f": {numbers.formula}" if numbers.formula else "")
+    if activity.policy_name is None:
+        return activity.cause
+    if numbers.metric_value is None:  # predicted
+        return f"{activity.cause}: {numbers.formula}{_bounded(numbers)}"
     measured = f"{numbers.metric_name or 'metric'} {numbers.metric_value:.10g}"
     if numbers.target_value is not None:
         measured += f", target {numbers.target_value:.10g}"
     elif numbers.threshold is not None:
         measured += f", threshold {numbers.threshold:.10g}"
-    told = f"policy {activity.policy_name}, {_alarm(numbers.alarm_name)}: {measured}: {numbers.formula}"
+    alarm = _alarm(numbers.alarm_name)
+    return f"policy {activity.policy_name}, {alarm}: {measured}: {numbers.formula}{_bounded(numbers)}"
+
+
+def _bounded(numbers: scaling.ScalingNumbers) -> str:
+    """`, bounded to 6 by the maximum`, where a bound changed what was computed."""
     if numbers.proposed is None or numbers.bounded is None or numbers.proposed == numbers.bounded:
-        return told
+        return ""
     if numbers.predicted is not None:
-        return told  # what bounded it stands behind the formula
+        return ""  # what bounded it stands behind the formula
     bound = "minimum" if numbers.bounded > numbers.proposed else "maximum"
-    return f"{told}, bounded to {numbers.bounded} by the {bound}"
+    return f", bounded to {numbers.bounded} by the {bound}"
 
 
 def _alarm(name: str | None) -> str:

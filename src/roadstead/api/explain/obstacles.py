@@ -11,8 +11,13 @@ from collections.abc import Iterator
 import msgspec
 
 from roadstead.api.explain import reasons
-from roadstead.control import scaled_resources, service_scaling_predictive, step_scaling_formula
-from roadstead.model import alarms, scaling, scaling_names, tables
+from roadstead.control import (
+    predictive_capacity,
+    scaled_resources,
+    service_scaling_predictive,
+    step_scaling_formula,
+)
+from roadstead.model import alarms, predictive, scaling, scaling_names, tables
 from roadstead.state import view as views
 
 
@@ -166,6 +171,24 @@ def _step_obstacle(
     if towards == 0:
         return None
     return _not_out(stand, policy) if towards > 0 else _not_in(view, stand, policy)
+
+
+# -- predictive scaling
+
+
+def of_prediction(
+    stand: Stand, wanted: predictive.PredictiveScaling, newest: predictive.Prediction | None
+) -> Iterator[reasons.Reason]:
+    """Why a predictive policy doesn't scale out now; that there is no forecast yet is told beside its forecast."""
+    count = predictive_capacity.capacity_at(wanted, newest, predictive_capacity.acting_hour(wanted, stand.now))
+    if wanted.mode != "ForecastAndScale":
+        yield _no("out", "FORECAST_ONLY", f"its mode is {wanted.mode}")
+    elif stand.target.suspended.dynamic_scaling_out:
+        yield _no("out", "SUSPENDED", "dynamic scaling out is suspended")
+    elif count is not None and stand.desired >= count:
+        yield _no("out", "AT_FORECAST", f"the desired count, {stand.desired}, is not below what is predicted, {count}")
+    elif count is not None and stand.desired >= stand.target.max_capacity:
+        yield _no("out", "AT_MAXIMUM", f"the desired count is at the maximum, {stand.target.max_capacity}")
 
 
 # -- each of them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from roadstead.api.explain import reasons
+from roadstead.api.explain import obstacles, reasons
 from roadstead.control import predictive_capacity
 from roadstead.model import predictive, scaling
 from roadstead.state import view as views
@@ -13,9 +13,12 @@ HOUR = predictive.HOUR_SECONDS
 
 
 def policy(
-    view: views.View, subject: scaling.ScalingPolicy, wanted: predictive.PredictiveScaling, now: float
+    view: views.View, stand: obstacles.Stand, subject: scaling.ScalingPolicy, wanted: predictive.PredictiveScaling
 ) -> reasons.Reason:
-    """A predictive scaling policy with the forecast for the present and the next hour, its error and its age."""
+    """A predictive scaling policy with the forecast for the present and the next hour, its error and its age, and why
+    it changes nothing now.
+    """
+    now = stand.now
     found = view.get(predictive.Forecast, subject.key)
     is_own = found is not None and (found.policy_id, found.metrics) == (subject.policy_id, wanted.metrics)
     forecast = found if is_own else None
@@ -28,6 +31,7 @@ def policy(
                 code="FORECAST_ACTS", text=f"acts next in {reasons.age(left)}", counts={"dueInSeconds": left}
             )
         )
+    states += obstacles.of_prediction(stand, wanted, newest)
     return reasons.Reason(
         code="POLICY",
         text=f"policy {subject.policy_name}: {wanted.mode} of {_load_name(wanted.metrics)} at {wanted.target_value:g}",

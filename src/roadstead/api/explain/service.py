@@ -177,7 +177,7 @@ def _policy(view: views.View, stand: obstacles.Stand, policy: scaling.ScalingPol
     if policy.step_scaling is not None:
         return service_scaling.step_policy(view, stand, policy, policy.step_scaling)
     if policy.predictive_scaling is not None:
-        return predictive.policy(view, policy, policy.predictive_scaling, stand.now)
+        return predictive.policy(view, stand, policy, policy.predictive_scaling)
     states = []
     for label, name in (("high", policy.alarm_high), ("low", policy.alarm_low)):
         alarm = view.get(alarms.MetricAlarm, name) if name else None
