@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_worlds import compare_golden, make_world, scaled_service
+from sim_worlds import compare_golden, scaled_service
 
+from roadstead.app import controllers
+from roadstead.control import forecasting
 from roadstead.model import scaling, scaling_names, tables
 from roadstead.sim import load, traffic, world
 
@@ -76,6 +78,22 @@ def put_schedule(subject: world.World) -> None:
         )
 
 
+def put_forecast(subject: world.World) -> None:
+    """A predictive policy: it has a forecast as soon as there are 24 hours of data, and acts from then on."""
+    pair = {"PredefinedMetricPairSpecification": {"PredefinedMetricType": "ECSServiceCPUUtilization"}}
+    subject.call(
+        "application-autoscaling",
+        "PutScalingPolicy",
+        **IDENTITY,
+        PolicyName="foresee",
+        PolicyType="PredictiveScaling",
+        PredictiveScalingPolicyConfiguration={
+            "MetricSpecifications": [{"TargetValue": 60.0, **pair}],
+            "Mode": "ForecastAndScale",
+        },
+    )
+
+
 def week_of_traffic(begin: float) -> traffic.Traffic:
     """Days swing between one task's worth and six's; a flash crowd on Tuesday, the sale's on Thursday."""
     days = traffic.Noise(beneath=traffic.Diurnal(low=12.0, high=90.0), part=0.02)
@@ -90,18 +108,23 @@ def told(text: str) -> str:
 
 @pytest.mark.slow
 def test_all_kinds_of_scaling_share_a_service_for_a_week() -> None:
-    subject = make_world(1)
+    subject = world.World(1, (*controllers.all_controllers(), forecasting.CONTROLLER))
+    subject.call("ecs", "CreateCluster", clusterName="default")
     begin = subject.now
     subject.add_crowd(3, cpu_units=4096, memory_mib=8192)
     scaled_service(subject, high_resolution=False)
     put_surge_policy(subject)
     put_schedule(subject)
+    put_forecast(subject)
     subject.transcript.leave_out = frozenset({"ContainerInstance", "MetricAlarm", "ServiceEvent", "Task"})
     subject.put_load(load.ServiceLoad(service="web", requests=week_of_traffic(begin), work=WORK))
     subject.run_until(begin + 7 * DAY)
     key = scaling_names.service_target_key("default", "web")
     changes = [one for one in subject.view().find(tables.SCALING_ACTIVITIES, "newest_first", key) if one.to_count]
-    assert {kind(one) for one in changes} == {"cpu out", "cpu in", "surge out", "bounds out", "bounds in"}
+    assert {kind(one) for one in changes} == {
+        *("cpu out", "cpu in", "surge out", "bounds out", "bounds in", "foresee out"),
+    }
+    assert min(one.started_at for one in changes if one.policy_name == "foresee") >= begin + DAY
     for one in changes:
         assert one.numbers.min_capacity is not None and one.numbers.max_capacity is not None
         assert one.to_count is not None
