@@ -191,15 +191,52 @@ def scheduled_action(stage: Stage) -> None:
     assert (target["MinCapacity"], target["MaxCapacity"]) == (3, 5)
 
 
+def customized(name: str) -> dict[str, Any]:
+    """The metric of that name, as predictive scaling's specifications take it."""
+    metric = {"Namespace": QUEUE["Namespace"], "MetricName": name}
+    return {"MetricDataQueries": [{"Id": "m", "MetricStat": {"Metric": metric, "Stat": "Average"}}]}
+
+
+def put_forecast(stage: Stage, mode: str) -> None:
+    """300 orders for each task, forecast from the orders, and the orders and tasks of each hour."""
+    specification = {
+        "TargetValue": 300.0,
+        "CustomizedLoadMetricSpecification": customized("Orders"),
+        "CustomizedScalingMetricSpecification": customized("OrdersPerTask"),
+        "CustomizedCapacityMetricSpecification": customized("Tasks"),
+    }
+    stage.put_policy("foresee", "PredictiveScaling", MetricSpecifications=[specification], Mode=mode)
+
+
+def predictive_scaling(stage: Stage) -> None:
+    """Three days of 1,200 orders at all times, told afterwards: four tasks are predicted, for the present hour, too."""
+    hour = datetime.datetime.now(datetime.UTC).replace(minute=0, second=0, microsecond=0)
+    for name, value in (("Orders", 1200.0), ("OrdersPerTask", 300.0), ("Tasks", 4.0)):
+        points = [
+            {"MetricName": name, "Value": value, "Timestamp": hour - datetime.timedelta(hours=age)}
+            for age in range(1, 73)
+        ]
+        stage.cloudwatch.put_metric_data(Namespace=QUEUE["Namespace"], MetricData=points)
+    put_forecast(stage, "ForecastAndScale")
+    done = stage.follows(4, "triggered policy foresee")
+    assert done["Cause"].startswith("capacity 4 predicted for ")
+    found = stage.scaling.get_predictive_scaling_forecast(
+        **RESOURCE, PolicyName="foresee", StartTime=hour, EndTime=hour + datetime.timedelta(hours=2)
+    )
+    assert found["CapacityForecast"]["Values"][:2] == [4.0, 4.0], found
+
+
 def target_tracking(stage: Stage, burn: load.Load) -> None:
-    """Requests keep every task busy: as many tasks as there may be; no requests: as few."""
+    """Requests keep every task busy: as many tasks as there may be. No requests: as few, but for what is predicted."""
     with meanwhile(lambda: burn.aim(stage.addresses()), 1.0):
         out = stage.follows(5, "triggered policy cpu")
     burn.aim(())
     assert "-AlarmHigh-" in out["Cause"]
     stage.bounds(1, 5, scales_in=True)
-    back = stage.follows(1, "triggered policy cpu")
+    back = stage.follows(4, "triggered policy cpu")
     assert "-AlarmLow-" in back["Cause"]
+    put_forecast(stage, "ForecastOnly")
+    stage.follows(1, "triggered policy cpu")
 
 
 @pytest.mark.timeout(TEST_SECONDS_MAX + 60)
@@ -219,6 +256,7 @@ def test_each_kind_of_scaling_moves_real_containers(real: installations.Installa
     assert stage.counts() == (1, 1, 1)
     step_scaling(stage)
     scheduled_action(stage)
+    predictive_scaling(stage)
     busybox = shutil.which("busybox")
     assert busybox is not None
     burn = load.Load(load.calibrate(busybox, CPU_SECONDS_PER_REQUEST, REQUESTS_PER_SECOND))
@@ -228,5 +266,11 @@ def test_each_kind_of_scaling_moves_real_containers(real: installations.Installa
     finally:
         burn.stop()
     why = real.output("explain", "service", SERVICE, "--since", "1h")
-    for told in ("policy surge, alarm orders-wait: OrdersWaiting 80, threshold 50", "AlarmHigh", "AlarmLow", "opening"):
-        assert told in " ".join(why.split()), why
+    for told in (
+        "policy surge, alarm orders-wait: OrdersWaiting 80, threshold 50",
+        "scheduled action name opening was triggered",
+        "triggered policy foresee: ceil(1200",
+        "policy cpu, AlarmHigh",
+        "policy cpu, AlarmLow",
+    ):
+        assert told in " ".join(word for word in why.split() if word not in "│├──└"), why

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 import random
 
 import pytest
 
-from roadstead.control.schedules import expressions, zones
+from roadstead.control.schedules import actions, errors, expressions, zones
+from roadstead.model import scaling
 
 FIRST_YEAR, LAST_YEAR = 2026, 2035
 TELLING = (
@@ -53,6 +55,7 @@ def ahead(text: str, zone: str, after: float, count: int) -> list[float]:
     return found
 
 
+@functools.cache
 def transitions(zone: str) -> list[float]:
     """The moments in ten years at which the zone's offset changes, to the minute, found by bisection."""
     where = zones.load(zone)
@@ -109,7 +112,7 @@ def _before(clock: datetime.datetime, begin: float, zone: str) -> bool:
 
 
 @pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.parametrize("hour", [0, 2, 3])
+@pytest.mark.parametrize("hour", [2])
 @pytest.mark.rule("1.5#time zone")
 def test_a_daily_schedule_runs_once_on_each_day_that_has_its_hour(zone: str, hour: int) -> None:
     """Three years of days with every change among them."""
@@ -124,6 +127,26 @@ def test_a_daily_schedule_runs_once_on_each_day_that_has_its_hour(zone: str, hou
             continue  # this day has no such time
         assert expressions.following(expression, after, 0.0) == moment
         after = moment
+
+
+@pytest.mark.rule("1.5#time zone")
+@pytest.mark.parametrize("zone", ZONES)
+def test_every_hour_s_daily_schedule_runs_once_on_each_day_around_each_change_of_ten_years(zone: str) -> None:
+    where = zones.load(zone)
+    for hour in range(24):
+        expression = expressions.parse(f"cron(30 {hour} * * ? *)", zone)
+        for change in transitions(zone):
+            first = shown(change, zone).date() - datetime.timedelta(days=2)
+            days = [datetime.datetime.combine(first, datetime.time(hour, 30)) + datetime.timedelta(n) for n in range(5)]
+            comings = [(day, day.replace(tzinfo=where).timestamp()) for day in days]
+            expected = [moment for day, moment in comings if shown(moment, zone) == day]
+            found, after = [], min(moment for _, moment in comings) - 1
+            while (following := expressions.following(expression, after, 0.0)) is not None:
+                if following > expected[-1]:
+                    break
+                found.append(following)
+                after = following
+            assert found == expected
 
 
 def test_a_time_that_never_comes_is_passed_over() -> None:
@@ -164,3 +187,88 @@ def test_one_time_schedules_are_in_their_zone_too() -> None:
 def test_the_database_is_the_packaged_one() -> None:
     assert len(zones.names()) > 500
     assert zones.load("Europe/Berlin").key == "Europe/Berlin"
+
+
+# -- at, rate, and StartTime and EndTime, around every change of ten years
+
+
+@pytest.mark.rule("1.5#at", "1.5#time zone")
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_one_time_schedule_is_the_first_coming_of_its_time_or_refused_where_that_never_comes(zone: str) -> None:
+    """Every quarter of an hour that a wall clock might show within three hours of each change."""
+    for change in transitions(zone):
+        comings: dict[datetime.datetime, float] = {}
+        for moment in range(int(change) - 6 * 3600, int(change) + 6 * 3600, 900):
+            comings.setdefault(shown(moment, zone), float(moment))
+        middle = shown(change, zone).replace(second=0)
+        for quarter in range(-12, 13):
+            wanted = middle.replace(minute=middle.minute // 15 * 15) + datetime.timedelta(minutes=15 * quarter)
+            text = f"at({wanted:%Y-%m-%dT%H:%M:%S})"
+            if wanted in comings:
+                assert expressions.parse(text, zone).at == comings[wanted], (text, zone)
+            else:
+                with pytest.raises(errors.Malformed, match="never comes"):
+                    expressions.parse(text, zone)
+
+
+@pytest.mark.rule("1.5#rate", "1.5#time zone")
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_rate_takes_no_notice_of_clocks(zone: str) -> None:
+    """An interval is of seconds that pass, whatever a clock on the wall is put to."""
+    anchor = at("2026-01-01T00:10:00", "UTC")
+    for text, seconds in (("rate(30 minutes)", 1800), ("rate(1 day)", 86_400)):
+        expression = expressions.parse(text, zone)
+        for change in transitions(zone):
+            before = anchor + (change - anchor) // seconds * seconds
+            assert expressions.preceding(expression, change, anchor) == before
+            assert expressions.following(expression, before, anchor) == before + seconds
+
+
+@pytest.mark.rule("1.5#start", "1.5#end", "1.5#time zone")
+@pytest.mark.parametrize("zone", ZONES)
+def test_start_and_end_are_moments_whatever_the_zone_shows(zone: str) -> None:
+    """From an hour before each change to two hours after it: what runs is the start, then each half hour that comes."""
+    for change in transitions(zone):
+        start, end = change - 3600 + 60, change + 2 * 3600
+        action = scaling.ScheduledAction(
+            namespace="ecs",
+            resource_id="service/default/web",
+            dimension="ecs:service:DesiredCount",
+            action_name="a",
+            action_id="1",
+            created_at=change - 86_400,
+            schedule="cron(0/30 * * * ? *)",
+            timezone=zone,
+            start_at=start,
+            end_at=end,
+            min_capacity=1,
+            anchor_at=change - 86_400,
+            effective_at=change - 86_400,
+        )
+        recurs = expressions.parse(action.schedule, zone)
+        expected, after = [start], start
+        while (following := expressions.following(recurs, after, 0.0)) is not None and following <= end:
+            expected.append(following)
+            after = following
+        found, after = [], change - 7200
+        while (due := actions.next_due(action, after)) is not None:
+            found.append(due)
+            after = due
+        assert found == expected
+        assert actions.newest_due(action, start - 1) is None
+        assert [actions.newest_due(action, one) for one in expected] == expected
+        assert actions.newest_due(action, end + 86_400) == expected[-1]
+
+
+def test_the_sample_has_every_kind_of_change() -> None:
+    """Forward and back, of half an hour, of an hour, of two; in either half of the year; none at all."""
+    sizes = set()
+    for zone in ZONES:
+        where = zones.load(zone)
+        for change in transitions(zone):
+            offsets = [datetime.datetime.fromtimestamp(one, where).utcoffset() for one in (change - 60, change)]
+            assert offsets[0] is not None and offsets[1] is not None
+            sizes.add(round((offsets[1] - offsets[0]).total_seconds() / 60))
+    assert {60, -60, 30, -30, 120, -120} <= sizes
+    assert transitions("UTC") == transitions("Asia/Kolkata") == []
+    assert len(transitions("Europe/Berlin")) == 20, "twice a year for ten years"
