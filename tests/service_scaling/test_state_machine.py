@@ -1,6 +1,6 @@
 """Anything that may happen to a scaled service, in any order: what always holds (behaviour.md 1.1-1.5, 1.7).
 
-The production store and controllers of alarms, service scaling and scheduled scaling run under operations as users
+The production store and controllers of alarms and of all kinds of scaling run under operations as users
 call them, metrics, deployments, tasks that don't start, and restarts. Each commit is checked at the moment at which it
 is made, against what this file remembers by itself.
 """
@@ -11,15 +11,16 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from scaling_world import KEY, World
 
-from roadstead.control import scheduled_scaling, service_scaling
+from roadstead.control import predictive_scaling, scheduled_scaling, service_scaling, service_scaling_predictive
 from roadstead.model import alarms, scaling, services, tables
 from roadstead.signals import metrics
-from roadstead.state import store
+from roadstead.state import plan, store
 
 DIMENSIONS = (("ClusterName", "default"), ("ServiceName", "web"))
 CPU = metrics.metric("AWS/ECS", "CPUUtilization", DIMENSIONS)
@@ -44,6 +45,12 @@ percents = st.none() | st.integers(0, 120).map(float)
 mostly = st.sampled_from([True, True, False])
 cooldowns = st.sampled_from([0, 60, 150, 300])
 counts = st.integers(0, 25)
+
+
+def _forecast_of(name: str) -> dict[str, Any]:
+    """The metric of that name, as predictive scaling's specifications take it."""
+    metric = {"Namespace": "Shop", "MetricName": name}
+    return {"MetricDataQueries": [{"Id": "m", "MetricStat": {"Metric": metric, "Stat": "Average"}}]}
 
 
 class WatchedWorld(World):
@@ -92,7 +99,7 @@ class Watcher:
                 self._change(activity, activity.from_count, activity.to_count, view)
             elif activity.not_scaled:
                 assert activity.status == "Failed" and activity.ended_at is None
-            else:
+            elif activity.policy_name is None and activity.cause.startswith("scheduled action name "):
                 target = view.get(scaling.ScalableTarget, KEY)
                 assert target is not None and not target.suspended.scheduled_scaling
         for change in commit.changes:
@@ -119,9 +126,15 @@ class Watcher:
             service = view.get(services.Service, "default/web")
             assert service is not None and service.primary.rollout_state != "IN_PROGRESS"
             assert not target.suspended.dynamic_scaling_in
+            floor = service_scaling_predictive.floor(view, target, activity.started_at)
+            assert after >= min(before, floor), "no policy scales in below what is predicted"
             self._in(policy, activity.started_at, view)
 
     def _out(self, policy: scaling.ScalingPolicy, now: float, before: int, after: int) -> None:
+        if policy.predictive_scaling is not None:
+            assert policy.predictive_scaling.mode == "ForecastAndScale"
+            self.newest_in.clear()
+            return
         at, reached = self.newest_out.get(policy.policy_name, (-1e12, 0))
         cooling = now < at + cooldown_seconds(policy)[0] - service_scaling.MOMENT_SECONDS
         if cooling and (before >= reached or policy.target_tracking is not None):
@@ -130,6 +143,7 @@ class Watcher:
         self.newest_in.clear()
 
     def _in(self, policy: scaling.ScalingPolicy, now: float, view: store.StoreView) -> None:
+        assert policy.predictive_scaling is None, "it never scales in"
         self._rested(policy, now)
         if policy.target_tracking is not None:
             for voter in view.find(tables.SCALING_POLICIES, "by_target", KEY):
@@ -276,6 +290,51 @@ class ScaledService(RuleBasedStateMachine):
         self.world.put_alarm(f"{name}-high", arn, Threshold=70, EvaluationPeriods=2 if aggregation else 1)
         self.world.put_alarm(f"{name}-low", arn, Threshold=30, ComparisonOperator="LessThanThreshold")
 
+    @rule(
+        scales=mostly,
+        each=st.sampled_from([30.0, 60.0, 200.0]),
+        buffer_seconds=st.sampled_from([0, 300, 3600]),
+        buffer_percent=st.none() | st.integers(0, 50),
+    )
+    def put_forecast(self, scales: bool, each: float, buffer_seconds: int, buffer_percent: int | None) -> None:
+        """Orders are forecast, so many for each task; with a buffer in percent the maximum may be raised."""
+        specification = {
+            "TargetValue": each,
+            "CustomizedLoadMetricSpecification": _forecast_of("Orders"),
+            "CustomizedScalingMetricSpecification": _forecast_of("OrdersPerTask"),
+            "CustomizedCapacityMetricSpecification": _forecast_of("Tasks"),
+        }
+        configuration: dict[str, Any] = {
+            "MetricSpecifications": [specification],
+            "Mode": "ForecastAndScale" if scales else "ForecastOnly",
+            "SchedulingBufferTime": buffer_seconds,
+        }
+        if buffer_percent is not None:
+            configuration |= {"MaxCapacityBreachBehavior": "IncreaseMaxCapacity", "MaxCapacityBuffer": buffer_percent}
+        self.world.ask(
+            "PutScalingPolicy",
+            PolicyName="foresee",
+            PolicyType="PredictiveScaling",
+            PredictiveScalingPolicyConfiguration=configuration,
+        )
+
+    @rule(hours=st.integers(1, 7), orders=st.integers(0, 900).map(float))
+    def hours_pass(self, hours: int, orders: float) -> None:
+        """So many hours with that many orders in each; every other metric is silent."""
+        for _ in range(hours):
+            self.world.run((self.world.now // 3600 + 1) * 3600)
+            self._take_orders(self.world.now - 3600, orders)
+            self.world.answer()
+
+    def _take_orders(self, hour: float, orders: float) -> None:
+        """So many in each minute of an hour, told every two minutes."""
+        data = tuple(
+            metrics.Datum(metric=metrics.metric("Shop", name), timestamp=hour + 120 * place, values=(value,))
+            for name, value in (("Orders", orders), ("OrdersPerTask", orders / 4), ("Tasks", 4.0))
+            for place in range(30)
+        )
+        self.world.store.commit(plan.Plan(data=data), self.world.now)
+
     @precondition(lambda self: self.policies())
     @rule(data=st.data())
     def delete_policy(self, data: st.DataObject) -> None:
@@ -296,7 +355,7 @@ class ScaledService(RuleBasedStateMachine):
         bounds = {"MinCapacity": low, "MaxCapacity": low + room}
         self.world.ask("PutScheduledAction", ScheduledActionName=name, Schedule=schedule, ScalableTargetAction=bounds)
 
-    @precondition(lambda self: self.policies())
+    @precondition(lambda self: self.alarms())
     @rule(data=st.data(), value=st.integers(0, 150), state=st.sampled_from(["OK", "ALARM", "INSUFFICIENT_DATA"]))
     def set_alarm_state(self, data: st.DataObject, value: int, state: str) -> None:
         name = data.draw(st.sampled_from(self.alarms()))
@@ -305,7 +364,7 @@ class ScaledService(RuleBasedStateMachine):
         self.world.call("cloudwatch", "SetAlarmState", **force, StateReasonData=told)
         self.world.answer()
 
-    @precondition(lambda self: self.policies())
+    @precondition(lambda self: self.alarms())
     @rule(data=st.data(), on=st.booleans())
     def switch_actions(self, data: st.DataObject, on: bool) -> None:
         name = data.draw(st.sampled_from(self.alarms()))
@@ -316,7 +375,7 @@ class ScaledService(RuleBasedStateMachine):
 
     @invariant()
     def deciding_again_decides_nothing(self) -> None:
-        for one in (service_scaling, scheduled_scaling):
+        for one in (service_scaling, scheduled_scaling, predictive_scaling):
             assert one.reconcile(self.world.store.view(), KEY, self.world.now).is_empty
 
     @invariant()
@@ -346,13 +405,17 @@ class BusyService(ScaledService):
         self.put_tracking("cpu", 60, 150, False)
         self.put_tracking("memory", 150, 60, False)
         self.put_steps("step-a", 150, False, False)
+        hour = self.world.now // 3600 * 3600
+        for age in range(1, 31):
+            self._take_orders(hour - 3600 * age, 180.0 * (age % 5 + 1))
+        self.put_forecast(True, 60.0, 300, None)
         self.schedule("x", "rate(1 hour)", 3, 15)
 
 
 TestFromNothing = ScaledService.TestCase
-TestFromNothing.settings = settings(max_examples=50, stateful_step_count=30)
-TestBusy = BusyService.TestCase
-TestBusy.settings = settings(max_examples=50, stateful_step_count=30)
+TestFromNothing.settings = settings(max_examples=30, stateful_step_count=25)
+TestBusy = pytest.mark.slow(BusyService.TestCase)
+TestBusy.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_the_machine_sees_each_kind_of_change() -> None:
@@ -365,7 +428,9 @@ def test_the_machine_sees_each_kind_of_change() -> None:
     machine.update_service(1)
     machine.register(4, None)
     machine.restart(4000.0)
+    machine.hours_pass(6, 60.0)
     told = {(one.policy_name, one.to_count > one.from_count) for one in machine.world.told if one.to_count is not None}
     assert {("cpu", True), ("step-a", True), ("step-a", False), (None, True)} <= told
+    assert ("foresee", True) in told
     assert told & {("cpu", False), ("memory", False)}
     assert machine.watcher.seen >= 6
