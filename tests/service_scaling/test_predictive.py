@@ -10,7 +10,6 @@ import scaling_world
 from predictive_stories import CPU, DAY, HOUR, START, changes, daily, flat, forecast, make, measure, put, track
 
 from roadstead.api.application_autoscaling import operations
-from roadstead.api.explain import service
 from roadstead.model import predictive, scaling
 from roadstead.signals import metrics
 from roadstead.state import plan
@@ -435,31 +434,3 @@ def test_without_a_relation_there_is_no_forecast_and_it_is_said() -> None:
     put(world, metrics={"CustomizedLoadMetricSpecification": custom("Requests"), **scaled})
     found = forecast(world)
     assert found.newest is None and found.answer is not None and "relation" in (found.answer.problem or "")
-
-
-# ---------------------------------------------------------------------------------------------- explained
-
-
-def told(world: scaling_world.World) -> tuple[list[str], list[str]]:
-    """What the policy's lines say, and those of the decisions, newest first."""
-    answer = service.explain(world.store.view(), world.service, world.now, DAY)
-    found = {one.code: [line.text for line in one.reasons] for one in answer.reasons}
-    return found["POLICY"], found["DECISIONS"]
-
-
-def test_a_decision_and_what_stands_in_the_way_are_explained() -> None:
-    world = make(flat, desired=2, maximum=6)
-    put(world)
-    lines, decisions = told(world)
-    assert lines[-1] == "no scale-out: the desired count is at the maximum, 6"
-    assert decisions == [
-        "0 s ago, 2 → 6, Successful: capacity 10 predicted for 2023-11-29T00:00Z triggered policy foresee: "
-        "ceil(600 / 60) = 10, bounded to 6 by the maximum"
-    ]
-    world.ask("RegisterScalableTarget", MaxCapacity=20)
-    world.run(world.now + HOUR)
-    assert told(world)[0][-1] == "no scale-out: the desired count, 10, is not below what is predicted, 10"
-    world.ask("RegisterScalableTarget", SuspendedState={"DynamicScalingOutSuspended": True})
-    assert told(world)[0][-1] == "no scale-out: dynamic scaling out is suspended"
-    put(world, Mode="ForecastOnly")
-    assert told(world)[0][-1] == "no scale-out: its mode is ForecastOnly"

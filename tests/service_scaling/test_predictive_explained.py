@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from predictive_stories import HOUR, START, daily, make, put, track
+from predictive_stories import DAY, HOUR, START, daily, flat, make, put, track
 
 from roadstead.api.explain import reasons, service
 from roadstead.cli import scaling
@@ -35,6 +35,7 @@ def test_a_forecast_is_explained_with_its_hours_age_error_and_next_moment() -> N
         "made 2.0 h ago from 72 hours of data",
         "its error is 0 %: so far off was yesterday, forecast from what was before it",
         "acts next in 55 min",
+        "no scale-out: the desired count, 10, is not below what is predicted, 10",
     ]
     by_code = {one.code: one.counts for one in policy.reasons}
     assert by_code["FORECAST_NOW"] == {"load": 600.0, "capacity": 10}
@@ -109,3 +110,28 @@ def test_capacity_is_rounded_up_but_not_by_the_dust_of_fractions() -> None:
     prediction = predictive.Prediction(asked_at=0.0, relation=0.1)
     counts = [predictive_capacity.capacity(wanted, prediction, load) for load in (0.0, 30.0, 30.1)]
     assert counts == [0, 10, 11]
+
+
+def told(world: Any) -> tuple[list[str], list[str]]:
+    """What the policy's lines say, and those of the decisions, newest first."""
+    answer = service.explain(world.store.view(), world.service, world.now, DAY)
+    found = {one.code: [line.text for line in one.reasons] for one in answer.reasons}
+    return found["POLICY"], found["DECISIONS"]
+
+
+def test_a_decision_and_what_stands_in_the_way_are_explained() -> None:
+    world = make(flat, desired=2, maximum=6)
+    put(world)
+    lines, decisions = told(world)
+    assert lines[-1] == "no scale-out: the desired count is at the maximum, 6"
+    assert decisions == [
+        "0 s ago, 2 → 6, Successful: capacity 10 predicted for 2023-11-29T00:00Z triggered policy foresee: "
+        "ceil(600 / 60) = 10, bounded to 6 by the maximum"
+    ]
+    world.ask("RegisterScalableTarget", MaxCapacity=20)
+    world.run(world.now + HOUR)
+    assert told(world)[0][-1] == "no scale-out: the desired count, 10, is not below what is predicted, 10"
+    world.ask("RegisterScalableTarget", SuspendedState={"DynamicScalingOutSuspended": True})
+    assert told(world)[0][-1] == "no scale-out: dynamic scaling out is suspended"
+    put(world, Mode="ForecastOnly")
+    assert told(world)[0][-1] == "no scale-out: its mode is ForecastOnly"
