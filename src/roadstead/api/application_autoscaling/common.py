@@ -59,8 +59,8 @@ def identity(params: Any) -> Identity:
             if not scaling_names.is_endpoint(wanted.resource_id):
                 raise invalid(
                     f"Invalid resource ID '{wanted.resource_id}' for {wanted.dimension}: it must be the URL of your "
-                    "endpoint, https://<host>/…/scalableTargetDimensions/<id>, without a query. The AWS CLI fetches URLs "
-                    "that it is given: put it into a file, and say --resource-id file://<file>."
+                    "endpoint, https://<host>/…/scalableTargetDimensions/<id>, without a query. The AWS CLI fetches "
+                    "URLs that it is given: put it into a file, and say --resource-id file://<file>."
                 )
         case _:
             raise unsupported()
