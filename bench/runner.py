@@ -24,6 +24,7 @@ NAMES = (
     "placement",
     "alarms",
     "simulation",
+    "year",
     "runtime",
     "cloudwatch",
     "wire",
