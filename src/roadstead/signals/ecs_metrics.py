@@ -184,7 +184,7 @@ def data_of(
     subject: metrics.Metric, counted: Mapping[float, int], at: float, is_high_resolution: bool
 ) -> list[metrics.Datum]:
     """Values, each with how often it was measured (once at least), as few data."""
-    seen = sorted(counted.items())
+    seen = sorted(counted.items()) if len(counted) > 1 else list(counted.items())
     resolution = metrics.HIGH_RESOLUTION_SECONDS if is_high_resolution else metrics.STANDARD_RESOLUTION_SECONDS
     data: list[metrics.Datum] = []
     for first in range(0, len(seen), VALUES_PER_DATUM_MAX):

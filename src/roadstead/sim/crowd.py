@@ -91,7 +91,8 @@ class Crowd:
         self._due: dict[float, list[tuple[str, What]]] = {}
         self._reserved: dict[str, ecs_metrics.Reservation] = {}
         """By task definition: those never change."""
-        self._capacity: ecs_metrics.InstanceCapacity | None = None
+        self._cluster_cpu = ecs_metrics.metric(ecs_metrics.CPU, cluster)
+        self._cluster_memory = ecs_metrics.metric(ecs_metrics.MEMORY, cluster)
         self._samples: dict[metrics.Metric, dict[float, int]] = {}
         """Values that wait to be published, each with how often it was measured."""
         self._sources: list[Source] = []
@@ -99,6 +100,11 @@ class Crowd:
         """Those of which there are data points."""
         self._running: list[_Running] | None = None
         """None where it is to be looked up anew."""
+        self._cpu_registered = 0.0
+        self._steady: list[tuple[metrics.Metric, float, int]] = []
+        """What is measured in each sample alike while that is so: the use of memory, each value with its count."""
+        self._steady_samples = 0
+        """Samples since it was counted last."""
 
     def begin(self) -> None:
         """Connect all instances, and begin to measure."""
@@ -138,10 +144,8 @@ class Crowd:
             if change.table == tables.TASKS.name:
                 self._note_task(change.before, change.after)
                 self._running = None
-            elif change.table == tables.SERVICES.name:
+            elif change.table == tables.SERVICES.name or change.table == tables.CONTAINER_INSTANCES.name:
                 self._running = None
-            elif change.table == tables.CONTAINER_INSTANCES.name:
-                self._capacity = None
 
     def _note_task(self, before: object, after: object) -> None:
         if not isinstance(after, tasks.Task) or not after.is_live:
@@ -188,7 +192,9 @@ class Crowd:
         kept = self._store()
         now = moment = self._agenda.now()
         if self._running is None:
+            self._count_steady()
             self._running = list(self._look(kept.view()))
+            self._steady = list(self._memory(self._running, kept.view()))
         data: list[metrics.Datum] = []
         for _ in range(STRETCH_SAMPLES_MAX):
             known = len(self._published)
@@ -203,7 +209,8 @@ class Crowd:
     def _sample(self, at: float, running: Sequence[_Running]) -> list[metrics.Datum]:
         """One sample of everything that runs, and the data that are due with it."""
         data: list[metrics.Datum] = []
-        cpu_units = memory_mib = 0.0
+        cpu_units = 0.0
+        self._steady_samples += 1
         for one in running:
             work = one.wanted.work
             cores = work.cpu_cores(one.rate(at), one.tasks)
@@ -214,20 +221,15 @@ class Crowd:
                 usage = ecs_metrics.TaskUsage(
                     cpu_percent_of_host=units * 100.0 / self._cpu_units, memory_mib=work.memory_mib
                 )
-                percent = ecs_metrics.cpu_utilization(usage, self._cpu_units, part.reserved)
-                self._note(one.cpu, percent, part.tasks)
-                self._note(one.memory, part.memory_percent, part.tasks)
-                cpu_units, memory_mib = cpu_units + units * part.tasks, memory_mib + work.memory_mib * part.tasks
+                self._note(one.cpu, ecs_metrics.cpu_utilization(usage, self._cpu_units, part.reserved), part.tasks)
+                cpu_units += units * part.tasks
             for subject in one.high_resolution:
                 data += self._taken(subject, at, True)
-        if running:
-            registered = self._registered()
-            for name, used, capacity in (
-                (ecs_metrics.CPU, cpu_units, registered.cpu_units),
-                (ecs_metrics.MEMORY, memory_mib, registered.memory_mib),
-            ):
-                self._note(ecs_metrics.metric(name, self._cluster), ecs_metrics.percent_of(used, capacity), 1)
+        percent = ecs_metrics.percent_of(cpu_units, self._cpu_registered)
+        if running and percent is not None:
+            self._note(self._cluster_cpu, percent, 1)
         if (at + load.INTERVAL_SECONDS) // MINUTE_SECONDS > at // MINUTE_SECONDS:
+            self._count_steady()
             for subject in list(self._samples):
                 data += self._taken(subject, at, False)
         for source in self._sources:
@@ -235,6 +237,27 @@ class Crowd:
             data += more
             self._published.update(datum.metric for datum in more)
         return data
+
+    def _memory(self, running: Sequence[_Running], view: views.View) -> Iterator[tuple[metrics.Metric, float, int]]:
+        """How much of their memory services and the cluster use; what the cluster has of CPU is noted beside it."""
+        _, cpu_units, memory_mib = view.tally(tables.CONTAINER_INSTANCES, "capacity", self._cluster)
+        self._cpu_registered = float(cpu_units)
+        used = 0.0
+        for one in running:
+            for part in one.parts:
+                if part.memory_percent is not None:
+                    yield one.memory, part.memory_percent, part.tasks
+                used += one.wanted.work.memory_mib * part.tasks
+        percent = ecs_metrics.percent_of(used, memory_mib)
+        if running and percent is not None:
+            yield self._cluster_memory, percent, 1
+
+    def _count_steady(self) -> None:
+        """Note what all samples since the last time had in common."""
+        if self._steady_samples:
+            for subject, value, count in self._steady:
+                self._note(subject, value, count * self._steady_samples)
+        self._steady_samples = 0
 
     def _look(self, view: views.View) -> Iterator[_Running]:
         """The services under load that have tasks running."""
@@ -264,9 +287,7 @@ class Crowd:
                     high_resolution=tuple(ecs_metrics.metric(one, self._cluster, name) for one in high),
                 )
 
-    def _note(self, subject: metrics.Metric, value: float | None, count: int) -> None:
-        if value is None:
-            return
+    def _note(self, subject: metrics.Metric, value: float, count: int) -> None:
         counted = self._samples.get(subject)
         if counted is None:
             self._samples[subject] = {value: count}
@@ -275,6 +296,8 @@ class Crowd:
 
     def _taken(self, subject: metrics.Metric, now: float, is_high_resolution: bool) -> list[metrics.Datum]:
         """All that waits of a metric, to be published."""
+        if is_high_resolution and subject.name == ecs_metrics.MEMORY:
+            self._count_steady()
         counted = self._samples.pop(subject, None)
         self._published.add(subject)
         return ecs_metrics.data_of(subject, counted, now, is_high_resolution) if counted else []
@@ -289,12 +312,6 @@ class Crowd:
             if found is not None:
                 self._reserved[definition] = found
         return found
-
-    def _registered(self) -> ecs_metrics.InstanceCapacity:
-        if self._capacity is None:
-            _, cpu_units, memory_mib = self._store().view().tally(tables.CONTAINER_INSTANCES, "capacity", self._cluster)
-            self._capacity = ecs_metrics.InstanceCapacity(cpu_units=cpu_units, memory_mib=memory_mib)
-        return self._capacity
 
 
 def _report_of(task: tasks.Task, what: What, now: float) -> observation.TaskReport:
