@@ -16,6 +16,7 @@ AT_HALF_PAST = {
 }
 
 
+@pytest.mark.rule("1.1#5")
 def test_1_1_5_registering_reads_the_endpoint_and_moves_it_inside_the_bounds() -> None:
     subject = custom_world.CustomWorld(capacity=1, minimum=2)
     subject.register()
@@ -125,6 +126,7 @@ def test_nothing_is_decided_while_the_endpoint_is_away_and_what_is_asked_waits_f
     assert subject.resource.observed.failures == 0
 
 
+@pytest.mark.rule("1.7#Pending")
 def test_a_capacity_is_told_until_the_endpoint_takes_it() -> None:
     subject = custom_world.CustomWorld(capacity=4)
     subject.register()
@@ -140,6 +142,7 @@ def test_a_capacity_is_told_until_the_endpoint_takes_it() -> None:
     assert subject.told[0].status == "Successful"
 
 
+@pytest.mark.rule("1.7#Failed", "1.7#failed")
 def test_a_refused_capacity_fails_with_what_the_endpoint_said_and_is_not_told_again() -> None:
     subject = custom_world.CustomWorld(capacity=4)
     subject.register()
@@ -164,6 +167,7 @@ def test_a_scaling_that_fails_at_the_endpoint_is_failed() -> None:
     assert subject.told[-1].status_message == "Failed to set desired capacity to 6. Reason: no machines left"
 
 
+@pytest.mark.rule("1.7#Unfulfilled")
 def test_1_7_a_change_that_never_comes_is_unfulfilled_after_a_quarter_of_an_hour() -> None:
     subject = custom_world.CustomWorld(capacity=4)
     subject.register()
@@ -199,6 +203,7 @@ def test_a_crash_of_the_control_plane_forgets_no_capacity(at: float) -> None:
     assert not subject.resource.is_pending
 
 
+@pytest.mark.rule("1.1#13")
 def test_1_1_13_deregistering_leaves_the_capacity_and_asks_no_more() -> None:
     subject = custom_world.CustomWorld(capacity=4)
     subject.register()

@@ -215,7 +215,7 @@ def predictive_scaling(stage: Stage) -> None:
     found = stage.scaling.get_predictive_scaling_forecast(
         **RESOURCE, PolicyName="foresee", StartTime=hour, EndTime=hour + datetime.timedelta(hours=2)
     )
-    assert found["CapacityForecast"]["Values"][:2] == [4.0, 4.0], found
+    assert set(found["CapacityForecast"]["Values"]) == {4.0}, found
 
 
 def target_tracking(stage: Stage, burn: load.Load) -> None:

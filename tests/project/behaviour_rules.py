@@ -153,6 +153,7 @@ RULES: dict[str, str] = {
     "1.6#forecast": "GetPredictiveScalingForecast",
     # -- 1.7 scaling activities
     "1.7#six weeks": "they are kept so long",
+    "1.7#Pending": "what is scaled has still to be told; a service never is: its count is set in the same commit",
     "1.7#InProgress": "ECS accepted the count",
     "1.7#Successful": "as many run as were wanted",
     "1.7#Overridden": "something newer changed the count",
@@ -186,7 +187,6 @@ RULES: dict[str, str] = {
 
 NOT_HERE: dict[str, str] = {
     "1.1.2#alarms unreadable": "FailedResourceAccessException: alarms and policies stand in one store, always readable",
-    "1.7#Pending": "the desired count is set in the commit that writes the activity, so none is seen before InProgress",
     "1.3.6#service revisions": "DescribeServiceRevisions is not served; docs/operations.md has what is",
 }
 """What section 1 has beside, and why it can not come up here."""
