@@ -135,3 +135,5 @@ def test_a_decision_and_what_stands_in_the_way_are_explained() -> None:
     assert told(world)[0][-1] == "no scale-out: dynamic scaling out is suspended"
     put(world, Mode="ForecastOnly")
     assert told(world)[0][-1] == "no scale-out: its mode is ForecastOnly"
+    world.put(msgspec.structs.replace(world.service, status="DRAINING"))
+    assert told(world)[0][-1] == "no scaling: The ECS service does not exist."

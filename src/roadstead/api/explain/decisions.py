@@ -8,7 +8,7 @@ from roadstead.api.explain import obstacles, reasons
 from roadstead.model import scaling, tables
 from roadstead.state import view as views
 
-ACTIVITIES_SHOWN_MAX = 20
+ACTIVITIES_SHOWN_MAX = 100
 
 
 def decisions(
@@ -32,8 +32,8 @@ def decisions(
 def _lines(
     view: views.View, key: str, policies: dict[str, scaling.ScalingPolicy], now: float, since_seconds: float
 ) -> Iterator[reasons.Reason]:
+    # Those of whose newest change no line tells yet: only that one can have begun the cooldown that runs.
     cooling = dict(policies)
-    """Those of whose newest change no line tells yet: only that one can have begun the cooldown that runs."""
     for _, activity in view.page(tables.SCALING_ACTIVITIES, "newest_first", (key,), None, ACTIVITIES_SHOWN_MAX):
         if activity.started_at < now - since_seconds:
             return

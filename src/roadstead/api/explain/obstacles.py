@@ -42,7 +42,7 @@ class Stand(msgspec.Struct, frozen=True, kw_only=True):
 def of_policy(view: views.View, stand: Stand, policy: scaling.ScalingPolicy) -> tuple[reasons.Reason, ...]:
     """Why a policy changes nothing now; and that a cooldown runs, also where nothing is asked for."""
     if isinstance(stand.scaled, scaled_resources.Unscalable):
-        return (reasons.Reason(code="UNSCALABLE", text=f"no scaling: {stand.scaled.reason}"),)
+        return (_unscalable(stand.scaled),)
     if policy.step_scaling is not None:
         found = tuple(_of_steps(view, stand, policy, policy.step_scaling))
     else:
@@ -52,6 +52,10 @@ def of_policy(view: views.View, stand: Stand, policy: scaling.ScalingPolicy) -> 
         running = reasons.Reason(code="COOLDOWN", text=_runs("cooldown", left), counts={"seconds": left})
         found = (running, *found)
     return found
+
+
+def _unscalable(why: scaled_resources.Unscalable) -> reasons.Reason:
+    return reasons.Reason(code="UNSCALABLE", text=f"no scaling: {why.reason}")
 
 
 def _runs(what: str, left: float) -> str:
@@ -180,6 +184,9 @@ def of_prediction(
     stand: Stand, wanted: predictive.PredictiveScaling, newest: predictive.Prediction | None
 ) -> Iterator[reasons.Reason]:
     """Why a predictive policy doesn't scale out now; that there is no forecast yet is told beside its forecast."""
+    if isinstance(stand.scaled, scaled_resources.Unscalable):
+        yield _unscalable(stand.scaled)
+        return
     count = predictive_capacity.capacity_at(wanted, newest, predictive_capacity.acting_hour(wanted, stand.now))
     if wanted.mode != "ForecastAndScale":
         yield _no("out", "FORECAST_ONLY", f"its mode is {wanted.mode}")
