@@ -100,6 +100,15 @@ def test_links_lead_somewhere(page: pathlib.Path) -> None:
     assert not broken, f"{name_of(page)} links to what isn't there: {broken}"
 
 
+def test_decisions_are_listed_once_each_in_order() -> None:
+    decisions = ROOT / "docs/decisions"
+    listed = re.findall(r"^\| \[(\d{4})\]\((.+?)\) \|", (decisions / "README.md").read_text(), flags=re.MULTILINE)
+    assert [name for _, name in listed] == sorted(path.name for path in decisions.glob("0*.md"))
+    for number, name in listed:
+        assert name.startswith(f"{number}-")
+        assert (decisions / name).read_text().startswith(f"# {number}: ")
+
+
 # -- module names
 
 
