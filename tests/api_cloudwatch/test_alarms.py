@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cloudwatch_world import POLICY, START, World
 
-from roadstead.api.cloudwatch import common
+from roadstead.api import pages
 from roadstead.signals import metrics
 
 ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:high"
@@ -251,7 +251,7 @@ def test_alarms_are_found_by_their_metric(world: World) -> None:
 
 
 def test_a_filter_that_fits_few_looks_at_a_bounded_number_a_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(common, "PAGE_SCAN_MAX", 3)
+    monkeypatch.setattr(pages, "SCAN_MAX", 3)
     for number in range(10):
         world.put_alarm(f"a{number}", AlarmActions=[POLICY] if number in (1, 8) else None)
     found: list[list[str]] = []

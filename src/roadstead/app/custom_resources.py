@@ -24,7 +24,6 @@ from roadstead.base import errors
 from roadstead.control import custom_resource_polling as polling
 from roadstead.control import custom_resources as exchanges
 from roadstead.engine import committer
-from roadstead.model import custom_resources, tables
 from roadstead.state import store
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class CustomResources:
 
     def begin_again(self) -> None:
         """The store was wiped: look at what there is now."""
-        self._handle(polling.Began(tuple(self._store.view().find(tables.CUSTOM_RESOURCES, "all", "all"))))
+        self._handle(polling.began(self._store.view()))
 
     async def stop(self) -> None:
         """Ask nothing any more; what is under way is given up."""
@@ -103,11 +102,8 @@ class CustomResources:
             self._pool.clear()
 
     def _note(self, commit: store.Commit) -> None:
-        for change in commit.changes:
-            if change.table == tables.CUSTOM_RESOURCES.name:
-                after = change.after
-                assert after is None or isinstance(after, custom_resources.CustomResource)
-                self._handle(polling.Changed(change.key, after))
+        for changed in polling.changes(commit):
+            self._handle(changed)
 
     def _handle(self, event: polling.Event) -> None:
         if not self._runs:

@@ -99,7 +99,7 @@ def state_update(
     return alarms.AlarmHistoryItem(
         item_id=item_id,
         alarm_name=alarm_name,
-        alarm_type="CompositeAlarm" if isinstance(after, alarms.CompositeObserved) else "MetricAlarm",
+        alarm_type=_type_of(after),
         timestamp=after.state_updated_at,
         number=_STATE,
         type="StateUpdate",
@@ -122,44 +122,40 @@ def action(
     item_id: str, alarm_name: str, action_arn: str, observed: alarms.AlarmObserved, now: float
 ) -> alarms.AlarmHistoryItem:
     """`Successfully executed action arn:…`: written once a state, not at each repeat."""
-    data = {
-        "version": "1.0",
-        "actionState": "Succeeded",
-        "stateUpdateTimestamp": int(observed.state_updated_at * 1000),
-        "notificationResource": action_arn,
-    }
-    return alarms.AlarmHistoryItem(
-        item_id=item_id,
-        alarm_name=alarm_name,
-        timestamp=now,
-        number=_ACTION,
-        type="Action",
-        summary=cut(f"Successfully executed action {action_arn}", SUMMARY_CHARACTERS_MAX),
-        data=_fitting(data),
-    )
+    return _action(item_id, alarm_name, action_arn, observed, None, now)
 
 
 def failed_action(
     item_id: str, alarm_name: str, action_arn: str, observed: alarms.CompositeObserved, error: str, now: float
 ) -> alarms.AlarmHistoryItem:
     """`Failed to execute action arn:…`, of a composite alarm, with the reason why."""
+    return _action(item_id, alarm_name, action_arn, observed, error, now)
+
+
+def _action(
+    item_id: str, alarm_name: str, action_arn: str, observed: alarms.AnyObserved, error: str | None, now: float
+) -> alarms.AlarmHistoryItem:
     data = {
         "version": "1.0",
-        "actionState": "Failed",
+        "actionState": "Succeeded" if error is None else "Failed",
         "stateUpdateTimestamp": int(observed.state_updated_at * 1000),
         "notificationResource": action_arn,
-        "error": error,
     }
+    did = "Successfully executed" if error is None else "Failed to execute"
     return alarms.AlarmHistoryItem(
         item_id=item_id,
         alarm_name=alarm_name,
-        alarm_type="CompositeAlarm",
+        alarm_type=_type_of(observed),
         timestamp=now,
         number=_ACTION,
         type="Action",
-        summary=cut(f"Failed to execute action {action_arn}", SUMMARY_CHARACTERS_MAX),
-        data=_fitting(data),
+        summary=cut(f"{did} action {action_arn}", SUMMARY_CHARACTERS_MAX),
+        data=_fitting(data if error is None else {**data, "error": error}),
     )
+
+
+def _type_of(observed: alarms.AnyObserved) -> alarms.AlarmType:
+    return "CompositeAlarm" if isinstance(observed, alarms.CompositeObserved) else "MetricAlarm"
 
 
 def configuration_update(
@@ -178,7 +174,7 @@ def configuration_update(
     return alarms.AlarmHistoryItem(
         item_id=item_id,
         alarm_name=alarm.name,
-        alarm_type="CompositeAlarm" if isinstance(alarm, alarms.CompositeAlarm) else "MetricAlarm",
+        alarm_type=_type_of(alarm.observed),
         timestamp=now,
         number=_DELETION if kind == "Delete" else _CONFIGURATION,
         type="ConfigurationUpdate",

@@ -8,11 +8,14 @@ forget: when each was last asked. How long to wait follows from the record.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 import msgspec
 
 from roadstead.control import custom_resources as decisions
-from roadstead.model import custom_resources
+from roadstead.model import custom_resources, tables
+from roadstead.state import store
+from roadstead.state import view as views
 
 EXCHANGES_AT_ONCE_MAX = 16
 
@@ -41,6 +44,20 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 Event = Began | Changed | Ended | Tick
+
+
+def began(view: views.View) -> Began:
+    """The process starts on this view."""
+    return Began(tuple(view.find(tables.CUSTOM_RESOURCES, "all", "all")))
+
+
+def changes(commit: store.Commit) -> Iterator[Changed]:
+    """What a commit did to custom resources."""
+    for change in commit.changes:
+        if change.table == tables.CUSTOM_RESOURCES.name:
+            after = change.after
+            assert after is None or isinstance(after, custom_resources.CustomResource)
+            yield Changed(change.key, after)
 
 
 class Polling:

@@ -109,16 +109,8 @@ class AlarmSpec(AlarmActions, frozen=True, kw_only=True):
         return self.metric_name if self.metric_name is not None else name_of(self.metrics)
 
 
-class WindowValues(record.Value, frozen=True, kw_only=True):
-    """What the data points of an evaluation come to: the newest EvaluationPeriods of those that there were."""
-
-    average: float
-    minimum: float
-    maximum: float
-
-
-class AlarmObserved(record.Value, frozen=True, kw_only=True):
-    """State, with its reason. Written by `control.alarms`; by SetAlarmState once, until the next evaluation."""
+class ObservedState(record.Value, frozen=True, kw_only=True):
+    """What every alarm is in: a state, with its reason."""
 
     state: AlarmState = "INSUFFICIENT_DATA"
     reason: str = "Unchecked: Initial alarm creation"
@@ -127,6 +119,19 @@ class AlarmObserved(record.Value, frozen=True, kw_only=True):
     """When the state, or its reason, was last written."""
     state_transitioned_at: float
     """When the state last changed to another."""
+
+
+class WindowValues(record.Value, frozen=True, kw_only=True):
+    """What the data points of an evaluation come to: the newest EvaluationPeriods of those that there were."""
+
+    average: float
+    minimum: float
+    maximum: float
+
+
+class AlarmObserved(ObservedState, frozen=True, kw_only=True):
+    """Written by `control.alarms`; by SetAlarmState once, until the next evaluation."""
+
     evaluated_at: float | None = None
     """Newest evaluation that was worth a record: one that finds the same state and runs no actions writes nothing."""
     newest_value: float | None = None
@@ -188,14 +193,9 @@ class ChildState(record.Value, frozen=True, kw_only=True):
     since: float
 
 
-class CompositeObserved(record.Value, frozen=True, kw_only=True):
-    """State, with its reason. Written by `control.composite_alarms`; by SetAlarmState once, until a child changes."""
+class CompositeObserved(ObservedState, frozen=True, kw_only=True):
+    """Written by `control.composite_alarms`; by SetAlarmState once, until a child changes."""
 
-    state: AlarmState = "INSUFFICIENT_DATA"
-    reason: str = "Unchecked: Initial alarm creation"
-    reason_data: str | None = None
-    state_updated_at: float
-    state_transitioned_at: float
     evaluated_spec_at: float | None = None
     """`spec_updated_at` of the configuration that was evaluated last; None before the first evaluation."""
     forced_over: dict[str, ChildState] | None = None

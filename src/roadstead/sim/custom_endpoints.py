@@ -13,7 +13,6 @@ import msgspec
 
 from roadstead.control import custom_resource_polling as polling
 from roadstead.control import custom_resources as exchanges
-from roadstead.model import custom_resources, tables
 from roadstead.sim import agenda as agendas
 from roadstead.sim import chance as chances
 from roadstead.sim import plane as planes
@@ -97,16 +96,12 @@ class Endpoints:
     def begin(self) -> None:
         """The control plane has started: what it asked before is forgotten."""
         self._polling = polling.Polling()
-        found = tuple(self._plane.store.view().find(tables.CUSTOM_RESOURCES, "all", "all"))
-        self._handle(polling.Began(found))
+        self._handle(polling.began(self._plane.store.view()))
 
     def note(self, commit: store.Commit) -> None:
         """A commit of the control plane."""
-        for change in commit.changes:
-            if change.table == tables.CUSTOM_RESOURCES.name:
-                after = change.after
-                assert after is None or isinstance(after, custom_resources.CustomResource)
-                self._handle(polling.Changed(change.key, after))
+        for changed in polling.changes(commit):
+            self._handle(changed)
 
     def _handle(self, event: polling.Event) -> None:
         for exchange in self._polling.handle(event, self._agenda.now()):

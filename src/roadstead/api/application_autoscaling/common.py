@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
 
-from roadstead.base import errors, pagination
+from roadstead.api import pages
+from roadstead.base import errors
 from roadstead.model import record, scaling, scaling_names, services, tables
 from roadstead.state import view as views
 
 R = TypeVar("R", bound=record.Record)
-
-PAGE_SCAN_MAX = 1000
-"""Records looked at for one page; a page that filters out more comes back shorter, with a token."""
+N = TypeVar("N", scaling.ScalingPolicy, scaling.ScheduledAction)
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +45,16 @@ def unsupported() -> errors.Refusal:
     return invalid("Unsupported service namespace, resource type or scalable dimension")
 
 
+def not_found(what: str, wanted: Identity, name: str | None = None) -> errors.Refusal:
+    """ObjectNotFoundException: a target has no `what`, or none of that name."""
+    where = (
+        f"service namespace: {wanted.namespace}, resource ID: {wanted.resource_id}, "
+        f"scalable dimension: {wanted.dimension}"
+    )
+    named = "" if name is None else f": {name}"
+    return errors.Refusal("ObjectNotFoundException", f"No {what} for {where}{named}")
+
+
 def identity(params: Any) -> Identity:
     """What a request names by ServiceNamespace, ResourceId and ScalableDimension, where that is something we scale."""
     wanted = Identity(
@@ -71,11 +80,7 @@ def find_target(view: views.View, wanted: Identity) -> scaling.ScalableTarget:
     """The registered target. Raises ObjectNotFoundException."""
     found = view.get(scaling.ScalableTarget, wanted.key)
     if found is None:
-        raise errors.Refusal(
-            "ObjectNotFoundException",
-            f"No scalable target registered for service namespace: {wanted.namespace}, "
-            f"resource ID: {wanted.resource_id}, scalable dimension: {wanted.dimension}",
-        )
+        raise not_found("scalable target registered", wanted)
     return found
 
 
@@ -108,27 +113,50 @@ def read_page(
     """A page of an index's group, and the token for the next; `limit` is the largest page, and the default."""
     if max_results is not None and not 1 <= max_results <= limit:
         raise invalid(f"MaxResults must be between 1 and {limit}.")
-    size = limit if max_results is None else max_results
-    found: list[R] = []
-    last: tables.Order | None = None
-    after = _place(query, token) if token else None
-    for looked_at, (place, one) in enumerate(view.page(table, index, group, after, PAGE_SCAN_MAX + 1)):
-        if len(found) == size or looked_at == PAGE_SCAN_MAX:
-            return found, pagination.make_token(query, msgspec.json.encode(last).decode())
-        last = place
-        if matches(one):
-            found.append(one)
-    return found, None
+    return pages.read(
+        view,
+        table,
+        index,
+        group,
+        query=query,
+        token=token or None,
+        limit=limit if max_results is None else max_results,
+        refusal=errors.Refusal("InvalidNextTokenException", "Invalid NextToken."),
+        matches=matches,
+    )
 
 
-def _place(query: str, token: str) -> tables.Order:
-    position = pagination.read_token(query, token)
-    try:
-        if position is None:
-            raise ValueError("another listing's token")
-        return tuple(msgspec.json.decode(position, type=list[str | int | float]))
-    except ValueError as problem:
-        raise errors.Refusal("InvalidNextTokenException", "Invalid NextToken.") from problem
+def read_named_page(
+    view: views.View,
+    table: tables.Table[N],
+    operation: str,
+    params: Any,
+    *,
+    names: Iterable[str] | None,
+    names_of: Callable[[N], tuple[str, str]],
+    limit: int,
+) -> tuple[list[N], str | None]:
+    """A page of what scalable targets have, as `operation` lists it: of a namespace, perhaps of one resource, and
+    perhaps only those whose name or ARN, which `names_of` gives, is one of `names`.
+    """
+    check_filters(params.ResourceId, params.ScalableDimension)
+    wanted = frozenset(names or ())
+    resource, dimension = params.ResourceId, params.ScalableDimension
+    return read_page(
+        view,
+        table,
+        "by_namespace",
+        (params.ServiceNamespace,),
+        query=f"{operation} {params.ServiceNamespace} {resource} {dimension} {sorted(wanted)}",
+        token=params.NextToken,
+        max_results=params.MaxResults,
+        limit=limit,
+        matches=lambda one: (
+            (not wanted or not wanted.isdisjoint(names_of(one)))
+            and (resource is None or one.resource_id == resource)
+            and (dimension is None or one.dimension == dimension)
+        ),
+    )
 
 
 def given(**members: Any) -> dict[str, Any]:

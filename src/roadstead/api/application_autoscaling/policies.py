@@ -197,11 +197,7 @@ def delete_scaling_policy(call: operation.Call, view: views.View) -> operation.R
     target = common.find_target(view, wanted)
     found = view.get(scaling.ScalingPolicy, f"{target.key}|{call.params.PolicyName}")
     if found is None:
-        raise errors.Refusal(
-            "ObjectNotFoundException",
-            f"No scaling policy found for service namespace: {wanted.namespace}, resource ID: {wanted.resource_id}, "
-            f"scalable dimension: {wanted.dimension}: {call.params.PolicyName}",
-        )
+        raise common.not_found("scaling policy found", wanted, call.params.PolicyName)
     draft = plan.Draft(view)
     targets.remove_policy(draft, found, call.now)
     return operation.Reply(plan=draft.plan())
@@ -209,24 +205,14 @@ def delete_scaling_policy(call: operation.Call, view: views.View) -> operation.R
 
 def describe_scaling_policies(call: operation.Call, view: views.View) -> operation.Reply:
     """DescribeScalingPolicies: those of a namespace, perhaps of one resource, perhaps by name."""
-    params = call.params
-    common.check_filters(params.ResourceId, params.ScalableDimension)
-    names = frozenset(params.PolicyNames or ())
-    resource, dimension = params.ResourceId, params.ScalableDimension
-    found, token = common.read_page(
+    found, token = common.read_named_page(
         view,
         tables.SCALING_POLICIES,
-        "by_namespace",
-        (params.ServiceNamespace,),
-        query=f"DescribeScalingPolicies {params.ServiceNamespace} {resource} {dimension} {sorted(names)}",
-        token=params.NextToken,
-        max_results=params.MaxResults,
+        "DescribeScalingPolicies",
+        call.params,
+        names=call.params.PolicyNames,
+        names_of=lambda one: (one.policy_name, scaling_names.policy_arn(view.scope, one)),
         limit=POLICIES_PAGE_MAX,
-        matches=lambda one: (
-            (not names or one.policy_name in names or scaling_names.policy_arn(view.scope, one) in names)
-            and (resource is None or one.resource_id == resource)
-            and (dimension is None or one.dimension == dimension)
-        ),
     )
     shown = [_present(view, one) for one in found]
     return operation.Reply(output=common.given(ScalingPolicies=shown, NextToken=token))

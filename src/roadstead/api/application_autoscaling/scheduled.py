@@ -100,11 +100,7 @@ def delete_scheduled_action(call: operation.Call, view: views.View) -> operation
     target = common.find_target(view, wanted)
     found = view.get(scaling.ScheduledAction, f"{target.key}|{call.params.ScheduledActionName}")
     if found is None:
-        raise errors.Refusal(
-            "ObjectNotFoundException",
-            f"No scheduled action found for service namespace: {wanted.namespace}, resource ID: {wanted.resource_id}, "
-            f"scalable dimension: {wanted.dimension}: {call.params.ScheduledActionName}",
-        )
+        raise common.not_found("scheduled action found", wanted, call.params.ScheduledActionName)
     draft = plan.Draft(view)
     draft.remove(found)
     return operation.Reply(plan=draft.plan())
@@ -112,24 +108,14 @@ def delete_scheduled_action(call: operation.Call, view: views.View) -> operation
 
 def describe_scheduled_actions(call: operation.Call, view: views.View) -> operation.Reply:
     """DescribeScheduledActions: those of a namespace, perhaps of one resource, perhaps by name."""
-    params = call.params
-    common.check_filters(params.ResourceId, params.ScalableDimension)
-    names = frozenset(params.ScheduledActionNames or ())
-    resource, dimension = params.ResourceId, params.ScalableDimension
-    found, token = common.read_page(
+    found, token = common.read_named_page(
         view,
         tables.SCHEDULED_ACTIONS,
-        "by_namespace",
-        (params.ServiceNamespace,),
-        query=f"DescribeScheduledActions {params.ServiceNamespace} {resource} {dimension} {sorted(names)}",
-        token=params.NextToken,
-        max_results=params.MaxResults,
+        "DescribeScheduledActions",
+        call.params,
+        names=call.params.ScheduledActionNames,
+        names_of=lambda one: (one.action_name, scaling_names.scheduled_action_arn(view.scope, one)),
         limit=ACTIONS_PAGE_MAX,
-        matches=lambda one: (
-            (not names or one.action_name in names or scaling_names.scheduled_action_arn(view.scope, one) in names)
-            and (resource is None or one.resource_id == resource)
-            and (dimension is None or one.dimension == dimension)
-        ),
     )
     shown = [_present(view, one) for one in found]
     return operation.Reply(output=common.given(ScheduledActions=shown, NextToken=token))

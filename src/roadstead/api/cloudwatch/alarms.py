@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,7 +36,6 @@ def put_metric_alarm(call: operation.Call, view: views.View) -> operation.Reply:
     if view.get(alarms.CompositeAlarm, params.AlarmName) is not None:
         raise name_taken(params.AlarmName, "composite")
     found = view.get(alarms.MetricAlarm, params.AlarmName)
-    draft = plan.Draft(view)
     if found is not None:
         alarm = msgspec.structs.replace(found, spec=spec, spec_updated_at=now)
     else:
@@ -51,8 +50,13 @@ def put_metric_alarm(call: operation.Call, view: views.View) -> operation.Reply:
             ),
             tags=wanted_tags,
         )
+    return put(view, alarm, "Create" if found is None else "Update", now)
+
+
+def put(view: views.View, alarm: alarms.AnyAlarm, kind: Literal["Create", "Update"], now: float) -> operation.Reply:
+    """The reply that writes an alarm as it was configured, and that into its history."""
+    draft = plan.Draft(view)
     draft.put(alarm)
-    kind: Any = "Create" if found is None else "Update"
     alarms_history.add(draft, alarms_history.configuration_update(view.ids.uuid(), alarm, kind, view.scope, now))
     return operation.Reply(plan=draft.plan())
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import msgspec
-
+from roadstead.api import pages
 from roadstead.base import errors, pagination
 from roadstead.model import record, tables
 from roadstead.signals import metrics, retention
@@ -16,8 +15,6 @@ R = TypeVar("R", bound=record.Record)
 
 NAMES_MAX = 100
 """Alarms that one call may name."""
-PAGE_SCAN_MAX = 1000
-"""Records looked at for one page; a page that filters out more comes back shorter, with a token."""
 
 
 # -- refusals
@@ -99,24 +96,20 @@ def read_page(
     matches: Callable[[R], bool] = lambda _one: True,
     ends: Callable[[R], bool] = lambda _one: False,
 ) -> tuple[list[R], str | None]:
-    """Up to `limit` records of an index's group that match, and the token for those behind them.
-
-    `query` tells this listing from others: a token of another is refused. Without a token the page begins behind the
-    place `first_after`; it is over at the first record that `ends`. At most PAGE_SCAN_MAX records are looked at.
-    """
-    after = _place(query, token) if token is not None else first_after
-    found: list[R] = []
-    last: tables.Order | None = None
-    for looked_at, (place, one) in enumerate(view.page(table, index, group, after, PAGE_SCAN_MAX + 1)):
-        if ends(one):
-            break
-        if len(found) == limit or looked_at == PAGE_SCAN_MAX:
-            assert last is not None, "a page looks at one record at least"
-            return found, make_position(query, msgspec.json.encode(last).decode())
-        last = place
-        if matches(one):
-            found.append(one)
-    return found, None
+    """A page of an index's group, and the token for what is behind it: `pages.read`."""
+    return pages.read(
+        view,
+        table,
+        index,
+        group,
+        query=query,
+        token=token,
+        limit=limit,
+        refusal=invalid_token(),
+        first_after=first_after,
+        matches=matches,
+        ends=ends,
+    )
 
 
 def make_position(query: str, position: str) -> str:
@@ -130,10 +123,3 @@ def read_position(query: str, token: str) -> str:
     if position is None:
         raise invalid_token()
     return position
-
-
-def _place(query: str, token: str) -> tables.Order:
-    try:
-        return tuple(msgspec.json.decode(read_position(query, token), type=list[str | int | float]))
-    except msgspec.MsgspecError:
-        raise invalid_token() from None

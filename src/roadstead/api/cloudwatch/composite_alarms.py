@@ -15,7 +15,6 @@ from roadstead.base import scope as scopes
 from roadstead.control import alarm_lookup, alarms_history
 from roadstead.model import alarms, tables
 from roadstead.signals import alarm_reasons, alarm_rule
-from roadstead.state import plan
 from roadstead.state import view as views
 
 PARENTS_MAX = 150
@@ -53,11 +52,7 @@ def put_composite_alarm(call: operation.Call, view: views.View) -> operation.Rep
             ),
             tags=wanted_tags,
         )
-    draft = plan.Draft(view)
-    draft.put(alarm)
-    kind: Any = "Create" if found is None else "Update"
-    alarms_history.add(draft, alarms_history.configuration_update(view.ids.uuid(), alarm, kind, view.scope, now))
-    return operation.Reply(plan=draft.plan())
+    return alarm_operations.put(view, alarm, "Create" if found is None else "Update", now)
 
 
 def _spec_of(params: Any, view: views.View) -> alarms.CompositeAlarmSpec:

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from roadstead.api import pages
 from roadstead.api.ecs import names
-from roadstead.base import errors, pagination
+from roadstead.base import errors
 from roadstead.model import clusters, record, services, tables, task_definitions
 from roadstead.state import view as views
 
@@ -20,8 +21,6 @@ R = TypeVar("R", bound=record.Record)
 
 RESULTS_MAX = 100
 """The largest page of a List* operation, and its default."""
-PAGE_SCAN_MAX = 1000
-"""Records looked at for one page; a page that filters out more comes back shorter, with a token."""
 DESCRIBE_MAX = 100
 """Things that one Describe* call may name."""
 TAGS_MAX = 50
@@ -215,33 +214,17 @@ def read_page(
     query: str,
     token: str | None,
     max_results: int | None,
-    matches: Callable[[R], bool] | None = None,
+    matches: Callable[[R], bool] = lambda _one: True,
 ) -> tuple[list[R], str | None]:
-    """A page of an index's group, and the token for the next one.
-
-    `query` is a text that tells this listing from others (operation, group and filters): a token of another is refused.
-    `matches` filters what the index can't. At most `PAGE_SCAN_MAX` records are looked at.
-    """
-    limit = page_size(max_results)
-    after = _place(query, token) if token else None
-    found: list[R] = []
-    last: tables.Order | None = None
-    for looked_at, (place, one) in enumerate(view.page(table, index, group, after, PAGE_SCAN_MAX + 1)):
-        if len(found) == limit or looked_at == PAGE_SCAN_MAX:
-            assert last is not None, "a page takes at least one record"
-            return found, pagination.make_token(query, msgspec.json.encode(last).decode())
-        last = place
-        if matches is None or matches(one):
-            found.append(one)
-    return found, None
-
-
-def _place(query: str, token: str) -> tables.Order:
-    position = pagination.read_token(query, token)
-    if position is None:
-        raise invalid("Invalid token.")
-    try:
-        place = msgspec.json.decode(position, type=list[str | int | float])
-    except msgspec.MsgspecError as problem:
-        raise invalid("Invalid token.") from problem
-    return tuple(place)
+    """A page of an index's group, and the token for the next one: `pages.read`, with `maxResults` as ECS takes it."""
+    return pages.read(
+        view,
+        table,
+        index,
+        group,
+        query=query,
+        token=token or None,
+        limit=page_size(max_results),
+        refusal=invalid("Invalid token."),
+        matches=matches,
+    )

@@ -91,7 +91,7 @@ def list_tasks(call: operation.Call, view: views.View) -> operation.Reply:
         query="\n".join(("ListTasks", *base, params.launchType or "", *(f"{k}={v}" for k, v in filters.items()))),
         token=params.nextToken,
         max_results=params.maxResults,
-        matches=matches if params.launchType or len(filters) > 1 else None,
+        matches=matches,
     )
     found = [arns.arn_of_task(view.scope, task) for task in page]
     return operation.Reply(output=common.given(taskArns=found, nextToken=token))
