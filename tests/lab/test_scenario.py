@@ -39,6 +39,7 @@ def test_a_scenario_with_everything_in_it() -> None:
             "week.yaml:5: traffic[0]: exactly",
         ),
         (f"name: x\n{SERVICE}objective: {{minutes: 3}}\ntraffic: []", "week.yaml:3: objective: give utilization_perc"),
+        (f"name: x\n{TAIL}traffic:\n- spike: {{height: 1}}", "no such field; there are at, duration, factor"),
         (f"name: x\n{TAIL}colour: red\ntraffic: []", "week.yaml:4: colour: there is no such field"),
         (f"name: x\n{TAIL}name: y\n", "week.yaml:4: name: this key stands here twice"),
         (f"name: x\n{TAIL}traffic:\n- constant: [1\n- 2", "week.yaml:6: this is no YAML: expected"),

@@ -354,10 +354,10 @@ def custom(name: str, statistic: str = "Average") -> dict[str, Any]:
     return {"MetricDataQueries": [{"Id": "m", "MetricStat": {"Metric": metric, "Stat": statistic}}]}
 
 
-def publish(world: scaling_world.World, name: str, value: float, hours: int = 48) -> None:
+def publish(world: scaling_world.World, name: str, value: float, hours: int = 48, every_minutes: int = 1) -> None:
     data = tuple(
         metrics.Datum(metric=metrics.metric("App", name), timestamp=world.now - 60 * minute, values=(value,))
-        for minute in range(1, hours * 60 + 1)
+        for minute in range(every_minutes, hours * 60 + 1, every_minutes)
     )
     world.store.commit(plan.Plan(data=data), world.now)
 
@@ -381,6 +381,20 @@ def test_customized_load_scaling_and_capacity_metrics() -> None:
     publish(world, "Jobs", 12_000.0)
     publish(world, "JobsPerWorker", 300.0)
     publish(world, "Workers", 40.0)
+    specification = {
+        "CustomizedLoadMetricSpecification": custom("Jobs"),
+        "CustomizedScalingMetricSpecification": custom("JobsPerWorker"),
+        "CustomizedCapacityMetricSpecification": custom("Workers"),
+    }
+    put(world, target=400.0, metrics=specification)
+    assert world.desired == 30
+
+
+@pytest.mark.parametrize("every_minutes", [5, 60])
+def test_a_customized_metric_may_have_a_data_point_every_five_minutes_or_one_an_hour(every_minutes: int) -> None:
+    world = scaling_world.World(start=START, desired=2)
+    for name, value in (("Jobs", 12_000.0), ("JobsPerWorker", 300.0), ("Workers", 40.0)):
+        publish(world, name, value, every_minutes=every_minutes)
     specification = {
         "CustomizedLoadMetricSpecification": custom("Jobs"),
         "CustomizedScalingMetricSpecification": custom("JobsPerWorker"),

@@ -109,7 +109,7 @@ def chosen(
         ("log-level", log_level, ("debug", "info", "warning", "error")),
     ):
         if given not in known:
-            raise failures.Failure(f"--{option} {given} can't be", f"Use one of: {', '.join(known)}.", failures.USAGE)
+            raise failures.Failure(f"--{option} can't be {given!r}", f"Use one of: {', '.join(known)}.", failures.USAGE)
     return settings.Settings(
         host=host,
         port=port,

@@ -154,8 +154,8 @@ class Table(rich.table.Table):
         options = console.options.update(width=WIDTH_MAX)
         for column in self.columns:
             if column.no_wrap:
-                widths = [rich.measure.Measurement.get(console, options, cell).maximum for cell in column.cells]
-                column.min_width = max(widths, default=0)
+                texts = (column.header, *column.cells)
+                column.min_width = max(rich.measure.Measurement.get(console, options, one).maximum for one in texts)
         return rich.measure.Measurement.get(console, options, self).minimum
 
     def _without(self, header: str) -> Table:

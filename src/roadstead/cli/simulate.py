@@ -67,7 +67,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def show(on: context.Context, wanted: Wanted) -> None:
     """Simulate, print the table, write the files that were asked for. Raises Failure."""
     if wanted.format not in ("text", "md"):
-        raise failures.Failure(f"--format {wanted.format} can't be", "Use one of: text, md.", failures.USAGE)
+        raise failures.Failure(f"--format can't be {wanted.format!r}", "Use one of: text, md.", failures.USAGE)
     try:
         subject, candidates, fixed = _read(on, wanted)
         began = time.monotonic()
@@ -224,7 +224,7 @@ def _table(on: context.Context, result: results.Result, seconds: float) -> None:
     runs = f"{len(result.runs)} runs" if len(result.runs) != 1 else "1 run"
     on.out.remark(f"{runs} × {result.steps:,} steps, {seconds:.1f} s, seed {result.seed}")
     headers = [header.upper() for header in summary.headers(result)]
-    table = on.out.table(*headers, right=tuple(headers[1:]))
+    table = on.out.table(*headers, right=tuple(headers[1:]), drop=tuple(map(str.upper, summary.DROPPED_FIRST)))
     arrow, sign = ("←", summary.FRONT_SIGN) if on.out.utf8 else ("<-", "*")
     for row in summary.rows(result):
         name = rich.text.Text(row.cells[0])

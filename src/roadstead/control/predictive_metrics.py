@@ -12,7 +12,9 @@ Of a load balancer the load is the target group's RequestCount, Sum of a minute;
 So scaling metric × capacity is the load itself, and the capacity for a load is load ÷ target. For other metrics the
 relation is found in the history (`signals.forecasts.relation`). Customized metrics are read by the minute, as all of
 Application Auto Scaling's are; an expression with SEARCH by that function's own period. An hour's value is the mean of
-its data points, whatever the statistic: so a load that is a Sum and a target that is a Sum go together.
+its data points, whatever the statistic: so a load that is a Sum and a target that is a Sum go together. Who puts a data
+point every five minutes, or one an hour, has told the hour's load as well: one is enough. What is measured each minute
+has to be there for half of the hour.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from roadstead.signals.math import problems, program
 SAMPLES_A_MINUTE = 3
 """Values that agents send of each task (agent-protocol.md 4)."""
 MINUTE_SECONDS = 60
-KNOWN_PART_MIN = 0.5
-"""An hour counts as known if so much of it has data."""
+POINTS_MIN = 30
+"""Minutes of an hour that must have data for it to count as known, of what is measured each minute."""
 METRICS_MAX = 10
 """Metrics and expressions of one customized metric ("up to 10 metrics in one metric specification")."""
 ALB_NAMESPACE = "AWS/ApplicationELB"
@@ -126,7 +128,7 @@ def used_hours(
     else:
         samples = _points(view, _of_service(resource_id, ecs_metrics.CPU), "SampleCount", begin, end, now)
         counts = ((at, value / SAMPLES_A_MINUTE) for at, value in samples)
-        capacity = _hours(counts, MINUTE_SECONDS, begin, end)
+        capacity = _hours(counts, begin, end, POINTS_MIN)
     return [None if one is None or count is None else one * count for one, count in zip(each, capacity, strict=True)]
 
 
@@ -142,9 +144,9 @@ def _total(
     """The whole load of a minute, averaged over each hour: all tasks' utilization, or all requests."""
     if measured == ALB_REQUESTS:
         requests = metrics.metric(ALB_NAMESPACE, ALB_REQUESTS, target_group)
-        return _hours(_points(view, requests, "Sum", begin, end, now), MINUTE_SECONDS, begin, end)
+        return _hours(_points(view, requests, "Sum", begin, end, now), begin, end, POINTS_MIN)
     sums = _points(view, _of_service(resource_id, measured), "Sum", begin, end, now)
-    return _hours(((at, value / SAMPLES_A_MINUTE) for at, value in sums), MINUTE_SECONDS, begin, end)
+    return _hours(((at, value / SAMPLES_A_MINUTE) for at, value in sums), begin, end, POINTS_MIN)
 
 
 def _of_service(resource_id: str, name: str) -> metrics.Metric:
@@ -168,11 +170,11 @@ def _computed(
         (found,) = program.Run(compiled, view, begin, end, now).series(watched)
     except problems.MathError:
         return [None] * round((end - begin) / predictive.HOUR_SECONDS)
-    return _hours(found.points.items(), compiled.period_seconds(watched), begin, end)
+    return _hours(found.points.items(), begin, end)
 
 
-def _hours(points: Iterable[tuple[float, float]], period_seconds: int, begin: float, end: float) -> Hours:
-    """The mean of the points of each hour."""
+def _hours(points: Iterable[tuple[float, float]], begin: float, end: float, points_min: int = 1) -> Hours:
+    """The mean of the points of each hour that has so many."""
     sums = [0.0] * round((end - begin) / predictive.HOUR_SECONDS)
     counts = [0] * len(sums)
     for at, value in points:
@@ -180,5 +182,4 @@ def _hours(points: Iterable[tuple[float, float]], period_seconds: int, begin: fl
         if 0 <= place < len(sums):
             sums[place] += value
             counts[place] += 1
-    needed = max(1.0, KNOWN_PART_MIN * predictive.HOUR_SECONDS / period_seconds)
-    return [value / count if count >= needed else None for value, count in zip(sums, counts, strict=True)]
+    return [value / count if count >= points_min else None for value, count in zip(sums, counts, strict=True)]

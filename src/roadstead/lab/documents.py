@@ -23,6 +23,7 @@ _INT = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NAMED = {"null": None, "~": None, "": None, "true": True, "false": False}
 _PATH = re.compile(r" - at `(\$[^`]*)`$")
+_STEP = re.compile(r"\.[^.\[]+|\[[^\]]*\]")
 _KEY = re.compile(r"Object (?:contains unknown|missing required) field `([^`]+)`")
 
 PARSERS: dict[type, Callable[[object], Any]] = {
@@ -56,7 +57,7 @@ def _convert(value: object, kind: type[T], file: str, lines: dict[str, int], cha
     try:
         return msgspec.convert(value, kind, dec_hook=_decode)
     except msgspec.ValidationError as problem:
-        raise _explain(str(problem), file, lines, changes) from None
+        raise _explain(str(problem), kind, file, lines, changes) from None
 
 
 def _changed(value: object, steps: list[str], new: object, path: str) -> object:
@@ -138,14 +139,17 @@ def _scalar(text: str) -> object:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def _explain(message: str, file: str, lines: dict[str, int], changes: Mapping[str, object]) -> problems.Invalid:
+def _explain(
+    message: str, kind: type, file: str, lines: dict[str, int], changes: Mapping[str, object]
+) -> problems.Invalid:
     """msgspec's words, with the line they are about; what was changed has none."""
     found = _PATH.search(message)
     path = found[1] if found else "$"
     what = _PATH.sub("", message)
     key = _KEY.match(what)
     if key and "unknown" in what:
-        path, what = f"{path}.{key[1]}", "there is no such field"
+        there_are = ", ".join(_fields_at(msgspec.inspect.type_info(kind), _STEP.findall(path)))
+        path, what = f"{path}.{key[1]}", f"there is no such field; there are {there_are}"
     elif key:
         what = f"the field {key[1]} is missing"
     plain = re.sub(r"\[(\d+)\]", r".\1", _shown(path))
@@ -157,6 +161,22 @@ def _explain(message: str, file: str, lines: dict[str, int], changes: Mapping[st
         parent = parent[: max(parent.rfind("."), parent.rfind("["))] or "$"
         line = lines.get(parent)
     return problems.Invalid(what[:1].lower() + what[1:], file=file, line=line, field=_shown(path))
+
+
+def _fields_at(kind: msgspec.inspect.Type, steps: list[str]) -> list[str]:
+    """The fields that an object may have, some steps (`.name`, `[0]`, `[...]`) into a value of `kind`."""
+    if isinstance(kind, msgspec.inspect.UnionType):
+        (kind,) = (one for one in kind.types if not isinstance(one, msgspec.inspect.NoneType))
+    match kind:
+        case msgspec.inspect.StructType() if not steps:
+            return [field.encode_name for field in kind.fields if not field.encode_name.startswith("(")]
+        case msgspec.inspect.StructType():
+            (field,) = (one for one in kind.fields if one.encode_name == steps[0][1:])
+            return _fields_at(field.type, steps[1:])
+        case msgspec.inspect.VarTupleType():
+            return _fields_at(kind.item_type, steps[1:])
+        case _:
+            raise TypeError(f"{kind} has no fields")
 
 
 def _shown(path: str) -> str:

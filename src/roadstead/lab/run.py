@@ -46,7 +46,7 @@ def run(
     """All candidates, then all fixed counts. `seed` instead of the scenario's. Raises problems.Invalid."""
     every = [*candidates, *(policies.fixed(count) for count in fixed)]
     if not every:
-        raise problems.Invalid("there is nothing to try: give a policy, or a fixed count")
+        raise problems.Invalid("there is nothing to try: give a policy, or a fixed count (--policy x.json, --fixed 12)")
     check_candidates(subject, every)
     bench = Bench.of(subject, subject.seed if seed is None else seed, progress, spread)
     return bench.result(bench.many(every))

@@ -18,6 +18,8 @@ FLEET_HEADERS = ("Waiting", "Instances")
 """Behind the others with a fleet: minutes in which a task found no room, and the most instances at once."""
 SPLIT_HEADERS = (INSTANCE_HOURS, "Instance cost")
 """Behind those where tasks cost something, too."""
+DROPPED_FIRST = ("Peak", "Short", "Flaps", "Activities", INSTANCE_HOURS, "Task hours", "Spare", "Instances", "Waiting")
+"""What a narrow terminal has no room for, in this order; what is decided by always stays."""
 FRONT_SIGN = "◆"
 FRONT_WORDS = "no other is cheaper without being out of objective for longer"
 SPARK = "▁▂▃▄▅▆▇█"
