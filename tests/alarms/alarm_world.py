@@ -6,12 +6,11 @@ import collections
 from typing import Any
 
 import msgspec
+from tests import store_worlds
 
-from roadstead.base import scope
 from roadstead.control import alarms as controller
-from roadstead.engine import stepper
 from roadstead.model import alarms, tables
-from roadstead.signals import metrics, series
+from roadstead.signals import metrics
 from roadstead.state import plan, store
 
 START = 1_700_000_040.0
@@ -23,64 +22,26 @@ POLICY = (
 LOAD = metrics.metric("Test", "Load")
 
 
-class World:
+class World(store_worlds.World):
     """Alarms under a time of their own."""
 
     def __init__(self) -> None:
-        self.now = START
-        self._seeds = 0
-        self.problems: list[stepper.Problem] = []
         self.writes = 0
         self.looks: collections.Counter[str] = collections.Counter()
-        self._begin(store.Store(scope.Scope(), self._seed))
+        super().__init__(START, controllers=[controller.CONTROLLER])
 
-    def _seed(self) -> int:
-        self._seeds += 1
-        return self._seeds
-
-    def _begin(self, subject: store.Store) -> None:
-        self.store = subject
-        self.stepper = stepper.Stepper(subject, [controller.CONTROLLER], self.problems.append, self._count, checks=True)
-        subject.watch(self.stepper.note)
-        self.stepper.start(self.now)
-
-    def _count(self, _controller: str, key: str, commit: store.Commit | None) -> None:
+    def looked(self, controller_name: str, key: str, commit: store.Commit | None) -> None:
         self.looks[key] += 1
         self.writes += commit is not None
 
     def restart(self) -> None:
         """Forget all that is no record and no datum."""
-        fresh = store.Store(scope.Scope(), self._seed, series.SeriesStore())
-        fresh.signals.load(list(self.store.signals.dump()))
-        old = self.store.view()
-        draft = plan.Draft(fresh.view())
-        for alarm in old.find(tables.ALARMS, "listing", "all"):
-            draft.put(alarm)
-        for item in old.find(tables.ALARM_HISTORY, "by_alarm", "all"):
-            draft.put(item)
-        fresh.commit(draft.plan(), self.now)
-        self._begin(fresh)
-        self.settle()
+        view = self.store.view()
+        self.restart_with(
+            [*view.find(tables.ALARMS, "listing", "all"), *view.find(tables.ALARM_HISTORY, "by_alarm", "all")]
+        )
 
-    def settle(self) -> None:
-        """Run until nothing is to be done at this moment."""
-        for _ in range(1000):
-            if not self.stepper.step(self.now):
-                break
-        else:
-            raise AssertionError("the controller does not come to rest")
-        assert self.problems == []
-
-    def run(self, until: float) -> None:
-        """Let time pass, from one moment at which a key wakes to the next."""
-        self.settle()
-        while (wake_at := self.stepper.next_wake()) is not None and wake_at <= until:
-            self.now = max(self.now, wake_at)
-            self.settle()
-        self.now = until
-        self.settle()
-
-    def put(self, name: str = "high", **more: Any) -> None:
+    def put_alarm(self, name: str = "high", **more: Any) -> None:
         """An alarm as PutMetricAlarm writes it: above 50 on 3 of 3 minutes unless said otherwise."""
         spec = alarms.AlarmSpec(
             **{
@@ -94,18 +55,13 @@ class World:
                 **more,
             }
         )
-        draft = plan.Draft(self.store.view())
-        found = draft.get(alarms.MetricAlarm, name)
+        found = self.get(alarms.MetricAlarm, name)
         if found is None:
             observed = alarms.AlarmObserved(state_updated_at=self.now, state_transitioned_at=self.now)
-            draft.put(
-                alarms.MetricAlarm(
-                    name=name, created_at=self.now, spec=spec, spec_updated_at=self.now, observed=observed
-                )
+            found = alarms.MetricAlarm(
+                name=name, created_at=self.now, spec=spec, spec_updated_at=self.now, observed=observed
             )
-        else:
-            draft.put(msgspec.structs.replace(found, spec=spec, spec_updated_at=self.now))
-        self.store.commit(draft.plan(), self.now)
+        self.put(msgspec.structs.replace(found, spec=spec, spec_updated_at=self.now))
 
     def force(self, state: Any, *, reason_data: str | None = None, name: str = "high") -> None:
         """As SetAlarmState writes it."""
@@ -115,9 +71,7 @@ class World:
         changes |= {"forced_at": self.now, "state_updated_at": self.now}
         if state != seen.state:
             changes |= {"state_transitioned_at": self.now, "actions_at": None}
-        draft = plan.Draft(self.store.view())
-        draft.put(msgspec.structs.replace(found, observed=msgspec.structs.replace(seen, **changes)))
-        self.store.commit(draft.plan(), self.now)
+        self.put(msgspec.structs.replace(found, observed=msgspec.structs.replace(seen, **changes)))
         self.settle()
 
     def measure(self, value: float, at: float, *, resolution: int = 60, unit: str = "None") -> None:

@@ -40,7 +40,7 @@ def test_the_published_tables_come_out(
             world.measure(value, START - age * period, resolution=1 if period < 60 else 60)
     world.now = START - 1
     for treatment in TREATMENTS:
-        world.put(
+        world.put_alarm(
             treatment,
             period_seconds=period,
             evaluation_periods=3,
@@ -56,7 +56,7 @@ def test_a_new_alarm_is_evaluated_at_once_with_data_from_before_it(world: World)
     for age in (1, 2, 3):
         world.measure(80.0, START - 60 * age)
     world.now = START + 30
-    world.put()
+    world.put_alarm()
     world.settle()
     seen = world.alarm().observed
     assert seen.state == "ALARM"
@@ -69,22 +69,22 @@ def test_a_new_alarm_is_evaluated_at_once_with_data_from_before_it(world: World)
 def test_another_configuration_of_the_same_moment_is_evaluated_too(world: World) -> None:
     for age in (1, 2, 3):
         world.measure(80.0, START - 60 * age)
-    world.put()
+    world.put_alarm()
     world.settle()
-    world.put(threshold=90.0)
+    world.put_alarm(threshold=90.0)
     world.settle()
     assert world.state() == "OK"
 
 
 def test_an_alarm_without_data_keeps_its_first_reason(world: World) -> None:
-    world.put()
+    world.put_alarm()
     world.run(START + 600)
     assert world.alarm().observed.reason == "Unchecked: Initial alarm creation"
     assert world.writes == 0
 
 
 def test_three_breaching_minutes_make_an_alarm_and_one_good_one_ends_it(world: World) -> None:
-    world.put()
+    world.put_alarm()
     for minute, value in enumerate([20.0, 80.0, 80.0, 80.0, 30.0]):
         world.run(START + 60 * minute + 59)
         world.measure(value, START + 60 * minute)
@@ -98,7 +98,7 @@ def test_three_breaching_minutes_make_an_alarm_and_one_good_one_ends_it(world: W
 
 
 def test_the_history_tells_both_states_with_their_reasons(world: World) -> None:
-    world.put()
+    world.put_alarm()
     world.measure(20.0, START)
     world.run(START + 60)
     data = msgspec.json.decode(world.history()[0].data)
@@ -112,7 +112,7 @@ def test_the_history_tells_both_states_with_their_reasons(world: World) -> None:
 
 
 def test_an_evaluation_that_finds_nothing_new_writes_nothing(world: World) -> None:
-    world.put()
+    world.put_alarm()
     for minute in range(60):
         world.measure(20.0 + minute / 10, START + 60 * minute)
     world.run(START + 60)
@@ -122,7 +122,7 @@ def test_an_evaluation_that_finds_nothing_new_writes_nothing(world: World) -> No
 
 
 def test_the_count_of_breaching_datapoints_is_read_anew(world: World) -> None:
-    world.put()
+    world.put_alarm()
     for minute, value in enumerate([20.0, 80.0, 80.0, 20.0]):
         world.measure(value, START + 60 * minute)
     counts = []
@@ -136,8 +136,8 @@ def test_the_count_of_breaching_datapoints_is_read_anew(world: World) -> None:
 
 
 def test_an_alarm_at_rest_is_not_evaluated_before_it_could_change(world: World) -> None:
-    world.put("three", evaluation_periods=3)
-    world.put("of five", evaluation_periods=5, datapoints_to_alarm=3)
+    world.put_alarm("three", evaluation_periods=3)
+    world.put_alarm("of five", evaluation_periods=5, datapoints_to_alarm=3)
     for minute in range(60):
         world.measure(20.0 + minute / 10, START + 60 * minute)
     world.run(START + 60)
@@ -147,7 +147,7 @@ def test_an_alarm_at_rest_is_not_evaluated_before_it_could_change(world: World) 
 
 
 def test_what_comes_late_wakes_it_for_the_next_evaluation(world: World) -> None:
-    world.put(evaluation_periods=3)
+    world.put_alarm(evaluation_periods=3)
     for minute in range(3):
         world.measure(20.0, START + 60 * minute)
     world.run(START + 180)
@@ -162,7 +162,7 @@ def test_what_comes_late_wakes_it_for_the_next_evaluation(world: World) -> None:
 
 
 def test_the_first_data_of_a_metric_come_late_for_an_alarm_that_does_well_without(world: World) -> None:
-    world.put(evaluation_periods=3, treat_missing_data="notBreaching")
+    world.put_alarm(evaluation_periods=3, treat_missing_data="notBreaching")
     world.run(START + 60)
     world.measure(1_000.0, START)
     world.measure(1_000.0, START + 60)
@@ -173,8 +173,8 @@ def test_the_first_data_of_a_metric_come_late_for_an_alarm_that_does_well_withou
 
 def test_many_alarms_hear_of_late_data_at_their_own_moment(world: World) -> None:
     for number in range(2_001):
-        world.put(f"alarm-{number}", namespace="Other")
-    world.put(evaluation_periods=1)
+        world.put_alarm(f"alarm-{number}", namespace="Other")
+    world.put_alarm(evaluation_periods=1)
     (wake_at,) = dict(controller.CONTROLLER.wakes(LOAD, world.store.view(), START + 120)).values()
     assert START + 120 < wake_at < START + 122, "its evaluation of this minute is still to come"
     (wake_at,) = dict(controller.CONTROLLER.wakes(LOAD, world.store.view(), START + 122)).values()
@@ -182,7 +182,7 @@ def test_many_alarms_hear_of_late_data_at_their_own_moment(world: World) -> None
 
 
 def test_alarms_of_twenty_seconds_are_evaluated_every_ten(world: World) -> None:
-    world.put(period_seconds=20, evaluation_periods=1)
+    world.put_alarm(period_seconds=20, evaluation_periods=1)
     world.run(START + 21)
     world.measure(80.0, START + 19, resolution=1)  # delivered two seconds after its moment
     world.run(START + 30)
@@ -192,7 +192,7 @@ def test_alarms_of_twenty_seconds_are_evaluated_every_ten(world: World) -> None:
 
 
 def test_a_late_sample_is_taken_up_by_the_next_evaluation(world: World) -> None:
-    world.put(evaluation_periods=3)
+    world.put_alarm(evaluation_periods=3)
     world.measure(20.0, START - 60)
     for minute in range(3):
         world.run(START + 60 * minute + 61.5)  # each arrives 1.5 s after its minute has been evaluated
@@ -203,7 +203,7 @@ def test_a_late_sample_is_taken_up_by_the_next_evaluation(world: World) -> None:
 
 
 def test_windows_of_five_minutes_slide_by_a_minute(world: World) -> None:
-    world.put(period_seconds=300, evaluation_periods=1, statistic="Sum", threshold=250.0)
+    world.put_alarm(period_seconds=300, evaluation_periods=1, statistic="Sum", threshold=250.0)
     for minute in range(1, 4):
         world.measure(100.0, START + 60 * minute)
     world.run(START + 179)
@@ -215,7 +215,7 @@ def test_windows_of_five_minutes_slide_by_a_minute(world: World) -> None:
 
 
 def test_windows_of_more_than_a_day_are_evaluated_on_the_hour(world: World) -> None:
-    world.put(period_seconds=3600, evaluation_periods=25, datapoints_to_alarm=1)
+    world.put_alarm(period_seconds=3600, evaluation_periods=25, datapoints_to_alarm=1)
     world.settle()
     hour = START - START % 3600
     world.measure(80.0, START)
@@ -226,8 +226,8 @@ def test_windows_of_more_than_a_day_are_evaluated_on_the_hour(world: World) -> N
 
 
 def test_an_alarm_without_a_unit_takes_all_units_together(world: World) -> None:
-    world.put("all", evaluation_periods=1, statistic="Sum", threshold=100.0)
-    world.put("percent", evaluation_periods=1, statistic="Sum", threshold=100.0, unit="Percent")
+    world.put_alarm("all", evaluation_periods=1, statistic="Sum", threshold=100.0)
+    world.put_alarm("percent", evaluation_periods=1, statistic="Sum", threshold=100.0, unit="Percent")
     world.measure(60.0, START, unit="Percent")
     world.measure(60.0, START, unit="None")
     world.run(START + 60)
@@ -236,7 +236,7 @@ def test_an_alarm_without_a_unit_takes_all_units_together(world: World) -> None:
 
 def test_percentiles_with_few_samples_can_be_left_out(world: World) -> None:
     for mode in ("evaluate", "ignore"):
-        world.put(
+        world.put_alarm(
             mode,
             evaluation_periods=1,
             statistic=None,
@@ -254,7 +254,7 @@ def test_percentiles_with_few_samples_can_be_left_out(world: World) -> None:
 
 
 def test_dynamodb_ignores_missing_data(world: World) -> None:
-    world.put(namespace="AWS/DynamoDB", treat_missing_data="breaching")
+    world.put_alarm(namespace="AWS/DynamoDB", treat_missing_data="breaching")
     world.run(START + 300)
     assert world.state() == "INSUFFICIENT_DATA"
 
@@ -280,7 +280,7 @@ def actions_of(world: World, seconds: int, step: int = 10) -> list[float]:
 
 @pytest.mark.rule("1.4#repeat")
 def test_scaling_actions_are_repeated_each_minute_with_the_newest_value(world: World) -> None:
-    world.put(alarm_actions=(POLICY,))
+    world.put_alarm(alarm_actions=(POLICY,))
     breach(world, 5)
     assert actions_of(world, 240) == [0, 60, 120, 180, 240]
     seen = world.alarm().observed
@@ -290,27 +290,27 @@ def test_scaling_actions_are_repeated_each_minute_with_the_newest_value(world: W
 
 
 def test_they_are_repeated_every_twenty_seconds_for_a_period_of_twenty(world: World) -> None:
-    world.put(alarm_actions=(POLICY,), period_seconds=20)
+    world.put_alarm(alarm_actions=(POLICY,), period_seconds=20)
     breach(world, 10, period=20)
     assert actions_of(world, 100) == [0, 20, 40, 60, 80, 100]
     assert world.alarm().observed.newest_value_at == START + 80
 
 
 def test_other_fine_periods_repeat_each_minute(world: World) -> None:
-    world.put(alarm_actions=(POLICY,), period_seconds=10)
+    world.put_alarm(alarm_actions=(POLICY,), period_seconds=10)
     breach(world, 30, period=10)
     assert actions_of(world, 130) == [0, 60, 120]
 
 
 def test_hourly_alarms_repeat_each_minute(world: World) -> None:
-    world.put(alarm_actions=(POLICY,), period_seconds=3600, evaluation_periods=25, datapoints_to_alarm=1)
+    world.put_alarm(alarm_actions=(POLICY,), period_seconds=3600, evaluation_periods=25, datapoints_to_alarm=1)
     world.measure(80.0, START - 7200)
     assert actions_of(world, 180) == [0, 60, 120, 180]
 
 
 def test_no_actions_run_when_the_state_has_none_or_they_are_off(world: World) -> None:
-    world.put("ok", alarm_actions=(POLICY,), comparison_operator="LessThanThreshold")
-    world.put("off", alarm_actions=(POLICY,), actions_enabled=False)
+    world.put_alarm("ok", alarm_actions=(POLICY,), comparison_operator="LessThanThreshold")
+    world.put_alarm("off", alarm_actions=(POLICY,), actions_enabled=False)
     breach(world, 5)
     world.run(START + 240)
     assert world.state("off") == "ALARM"
@@ -319,23 +319,23 @@ def test_no_actions_run_when_the_state_has_none_or_they_are_off(world: World) ->
 
 
 def test_actions_of_other_states_run_in_those(world: World) -> None:
-    world.put(ok_actions=(POLICY,), comparison_operator="LessThanThreshold")
+    world.put_alarm(ok_actions=(POLICY,), comparison_operator="LessThanThreshold")
     breach(world, 2)
     assert actions_of(world, 60) == [0, 60]
 
 
 def test_actions_switched_on_later_run_then(world: World) -> None:
-    world.put(alarm_actions=(POLICY,), actions_enabled=False)
+    world.put_alarm(alarm_actions=(POLICY,), actions_enabled=False)
     breach(world, 5)
     world.run(START + 70)
-    world.put(alarm_actions=(POLICY,))
+    world.put_alarm(alarm_actions=(POLICY,))
     world.run(START + 130)
     assert world.alarm().observed.actions_at == START + 120
     assert [item.timestamp - START for item in world.history() if item.type == "Action"] == [70]
 
 
 def test_actions_end_with_the_state(world: World) -> None:
-    world.put(alarm_actions=(POLICY,))
+    world.put_alarm(alarm_actions=(POLICY,))
     breach(world, 0)
     world.measure(20.0, START)
     world.run(START)
@@ -349,7 +349,7 @@ def test_actions_end_with_the_state(world: World) -> None:
 
 
 def test_a_state_that_was_set_holds_until_the_next_evaluation(world: World) -> None:
-    world.put(alarm_actions=(POLICY,))
+    world.put_alarm(alarm_actions=(POLICY,))
     breach(world, 5, value=20.0)
     world.run(START + 30)
     world.force("ALARM")
@@ -364,7 +364,7 @@ def test_a_state_that_was_set_holds_until_the_next_evaluation(world: World) -> N
 
 
 def test_its_reason_data_say_what_the_policy_counts_with(world: World) -> None:
-    world.put(alarm_actions=(POLICY,))
+    world.put_alarm(alarm_actions=(POLICY,))
     world.run(START + 30)
     world.force("ALARM", reason_data='{"recentDatapoints":[10.0,97.5]}')
     seen = world.alarm().observed
@@ -372,7 +372,7 @@ def test_its_reason_data_say_what_the_policy_counts_with(world: World) -> None:
 
 
 def test_setting_the_state_it_has_runs_no_actions(world: World) -> None:
-    world.put(alarm_actions=(POLICY,))
+    world.put_alarm(alarm_actions=(POLICY,))
     breach(world, 5)
     world.run(START + 30)
     world.force("ALARM")
@@ -383,7 +383,7 @@ def test_setting_the_state_it_has_runs_no_actions(world: World) -> None:
 
 
 def test_the_next_evaluation_forgets_that_the_state_was_set(world: World) -> None:
-    world.put()
+    world.put_alarm()
     world.run(START + 30)
     world.force("INSUFFICIENT_DATA")
     assert world.alarm().observed.forced_at == START + 30
@@ -395,7 +395,7 @@ def test_the_next_evaluation_forgets_that_the_state_was_set(world: World) -> Non
 
 
 def test_an_evaluation_missed_while_nothing_ran_is_made_up_for_once(world: World) -> None:
-    world.put(alarm_actions=(POLICY,))
+    world.put_alarm(alarm_actions=(POLICY,))
     world.run(START)
     breach(world, 10)
     world.now = START + 400.5
@@ -423,7 +423,7 @@ def test_a_restart_at_any_point_changes_nothing(
 ) -> None:
     worlds = (World(), World())
     for world in worlds:
-        world.put(alarm_actions=(POLICY,), period_seconds=period, treat_missing_data=missing)
+        world.put_alarm(alarm_actions=(POLICY,), period_seconds=period, treat_missing_data=missing)
     for number, value in enumerate(values):
         for world in worlds:
             world.run(START + period * (number + 1) - 0.05)
@@ -442,7 +442,7 @@ def test_a_restart_at_any_point_changes_nothing(
 
 def test_many_alarms_are_spread_over_the_seconds_after_the_minute(world: World) -> None:
     view = world.store.view()
-    world.put("a")
+    world.put_alarm("a")
     alarm = world.alarm("a")
     assert controller.reconcile(view, "a", START).wake_at == START + 60
 
@@ -466,7 +466,7 @@ def test_many_alarms_are_spread_over_the_seconds_after_the_minute(world: World) 
 
 
 def test_reasons_of_long_windows_fit(world: World) -> None:
-    world.put(evaluation_periods=500)
+    world.put_alarm(evaluation_periods=500)
     for age in range(1, 501):
         world.measure(80.0, START - 60 * age)
     world.settle()
@@ -482,7 +482,7 @@ def test_reasons_of_long_windows_fit(world: World) -> None:
 
 def test_an_alarm_that_flaps_for_ever_keeps_a_bounded_history(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alarms_history, "ITEMS_MAX", 10)
-    world.put(evaluation_periods=1)
+    world.put_alarm(evaluation_periods=1)
     for minute in range(30):
         world.measure(80.0 if minute % 2 else 20.0, START + 60 * minute)
     world.run(START + 1800)

@@ -73,7 +73,7 @@ def test_the_state_is_the_rule_s_at_every_evaluation(
         state = said(state)
         assert world.state() == state
 
-    world.put(
+    world.put_alarm(
         period_seconds=period, evaluation_periods=periods, datapoints_to_alarm=needed, treat_missing_data=treatment
     )
     look()
@@ -130,7 +130,7 @@ def test_leaving_out_evaluations_that_cannot_differ_changes_no_record(
     more: dict[str, Any] = {"treat_missing_data": treatment, **actions, **statistic}
     for world in worlds:
         needed, periods = numbers
-        world.put(period_seconds=period, evaluation_periods=periods, datapoints_to_alarm=needed, **more)
+        world.put_alarm(period_seconds=period, evaluation_periods=periods, datapoints_to_alarm=needed, **more)
     alarm_watch.of(restless.alarm().spec).sleeps = False
     every = FINE_SECONDS if period < MINUTE else MINUTE
     for move in [*moves, ("wait", 20)]:
@@ -160,8 +160,8 @@ def test_leaving_out_evaluations_that_cannot_differ_changes_no_record(
 
 def test_a_verdict_is_kept_for_the_data_it_was_made_from_and_for_no_others(world: World) -> None:
     """Two alarms whose windows are the same in all but the threshold and the state they are in."""
-    world.put("low", threshold=10.0, treat_missing_data="ignore")
-    world.put("high", threshold=90.0, treat_missing_data="ignore")
+    world.put_alarm("low", threshold=10.0, treat_missing_data="ignore")
+    world.put_alarm("high", threshold=90.0, treat_missing_data="ignore")
     for age in (3, 2, 1):
         world.measure(50.0, START - 60 * age)
     world.run(START + 60)
@@ -172,7 +172,7 @@ def test_a_verdict_is_kept_for_the_data_it_was_made_from_and_for_no_others(world
 
 
 def test_a_verdict_is_kept_for_the_state_it_began_from_and_for_no_other(world: World) -> None:
-    world.put(period_seconds=20, treat_missing_data="ignore")
+    world.put_alarm(period_seconds=20, treat_missing_data="ignore")
     world.measure(80.0, START - 20, resolution=1)  # too little of three for any verdict: the state is kept
     for begin, forced in ((20, "OK"), (40, "ALARM"), (60, "OK")):
         world.run(START + begin)

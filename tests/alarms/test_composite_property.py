@@ -6,51 +6,38 @@ import msgspec
 from alarm_world import START
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import store_worlds
 
-from roadstead.base import scope
 from roadstead.control import composite_alarms as controller
-from roadstead.engine import stepper
 from roadstead.model import alarms
 from roadstead.signals import alarm_rule
-from roadstead.state import plan, store
 
 METRIC = ("m0", "m1", "m2")
 COMPOSITE = ("c0", "c1", "c2", "c3")
-STEPS_MAX = 500
 STATES: tuple[alarms.AlarmState, ...] = ("OK", "ALARM", "INSUFFICIENT_DATA")
 
 
-class World:
+class World(store_worlds.World):
     """Three metric alarms, whose states the test sets, and composite alarms that it gives rules."""
 
     def __init__(self) -> None:
-        self.now = START
-        self.seeds = iter(range(1, 1_000_000))
-        self.store = store.Store(scope.Scope(), self.seeds.__next__)
-        self.problems: list[stepper.Problem] = []
-        self.stepper = stepper.Stepper(self.store, [controller.CONTROLLER], self.problems.append)
-        self.store.watch(self.stepper.note)
+        super().__init__(START, controllers=[controller.CONTROLLER])
         for name in METRIC:
             spec = alarms.AlarmSpec(
                 period_seconds=60, evaluation_periods=1, threshold=1.0, comparison_operator="GreaterThanThreshold"
             )
             observed = alarms.AlarmObserved(state_updated_at=self.now, state_transitioned_at=self.now)
-            self.write(
+            self.put(
                 alarms.MetricAlarm(
                     name=name, created_at=self.now, spec=spec, spec_updated_at=self.now, observed=observed
                 )
             )
 
-    def write(self, alarm: alarms.AnyAlarm) -> None:
-        draft = plan.Draft(self.store.view())
-        draft.put(alarm)
-        self.store.commit(draft.plan(), self.now)
-
     def set_state(self, name: str, state: alarms.AlarmState) -> None:
         found = self.store.view().get(alarms.MetricAlarm, name)
         assert found is not None
         observed = msgspec.structs.replace(found.observed, state=state, state_transitioned_at=self.now)
-        self.write(msgspec.structs.replace(found, observed=observed))
+        self.put(msgspec.structs.replace(found, observed=observed))
 
     def rule(self, name: str, text: str) -> None:
         children = tuple(map(alarm_rule.name_of, alarm_rule.refs(alarm_rule.parse(text))))
@@ -61,15 +48,7 @@ class World:
             found = alarms.CompositeAlarm(
                 name=name, created_at=self.now, spec=spec, spec_updated_at=self.now, observed=observed
             )
-        self.write(msgspec.structs.replace(found, spec=spec, spec_updated_at=self.now))
-
-    def settle(self) -> None:
-        for _ in range(STEPS_MAX):
-            if not self.stepper.step(self.now):
-                break
-        else:
-            raise AssertionError("the controller does not come to rest")
-        assert self.problems == []
+        self.put(msgspec.structs.replace(found, spec=spec, spec_updated_at=self.now))
 
     def states(self) -> dict[str, alarms.AlarmState]:
         view = self.store.view()

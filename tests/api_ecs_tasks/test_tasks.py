@@ -9,7 +9,8 @@ import botocore.session
 import botocore.waiter
 import msgspec
 import pytest
-from ecs_world import MODEL, World, id_of
+from ecs_world import World, id_of
+from tests import store_worlds
 
 from roadstead.model import tasks as task_records
 
@@ -268,7 +269,7 @@ def test_pages_hold_each_task_once_and_stay_fast(world: World) -> None:
 def test_botocores_waiters_see_what_they_wait_for(world: World, name: str, moves: list[str]) -> None:
     loader = botocore.session.get_session().get_component("data_loader")
     config = botocore.waiter.WaiterModel(loader.load_service_model("ecs", "waiters-2")).get_waiter(name)
-    assert MODEL.operation_model(config.operation).name == "DescribeTasks"
+    assert store_worlds.model("ecs").operation_model(config.operation).name == "DescribeTasks"
     world.join()
     arn = world.run()
 

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import botocore.parsers
-import botocore.serialize
-import botocore.session
 import msgspec
-import pytest
+from tests import store_worlds
 
-from roadstead.api import operation
 from roadstead.api.ecs import agent, clusters, container_instances, services, task_definitions, tasks
-from roadstead.base import errors, scope
 from roadstead.control import new_tasks
 from roadstead.control.sessions import connection
 from roadstead.model import container_instances as instance_records
-from roadstead.model import record
 from roadstead.model import task_definitions as definition_records
 from roadstead.model import tasks as task_records
-from roadstead.state import plan, store
-from roadstead.wire import acceptance, requests, responses
-from roadstead.wire import services as wire_services
 
-SERVICES = wire_services.Services()
-MODEL = botocore.session.get_session().get_service_model("ecs")
-SERIALIZER = botocore.serialize.create_serializer("json")
-PARSER = botocore.parsers.create_parser("json")
 MODULES = (agent, clusters, container_instances, services, task_definitions, tasks)
-TABLE = {one.name: one for module in MODULES for one in module.OPERATIONS}
-CHECKERS = {name: acceptance.compile_checker(SERVICES, "ecs", name, one.accepts) for name, one in TABLE.items()}
-
 RESOURCES = [
     {"name": "CPU", "type": "INTEGER", "integerValue": 2048},
     {"name": "MEMORY", "type": "INTEGER", "integerValue": 4096},
@@ -49,68 +33,15 @@ CAPABILITIES = [
 ]
 
 
-class World:
-    """One control plane's store, at a time that the test sets."""
+class World(store_worlds.ClientWorld):
+    """One control plane's store."""
 
     def __init__(self) -> None:
-        self.now = 1_000.0
-        self._seeds = 0
-        self.store = store.Store(scope.Scope(), self._seed)
-
-    def _seed(self) -> int:
-        self._seeds += 1
-        return self._seeds
-
-    def call(self, name: str, /, **params: Any) -> Any:
-        """What boto3 would return. Raises Refusal, with the code `Unsupported` for a member that is not accepted."""
-        model = MODEL.operation_model(name)
-        wanted = SERIALIZER.serialize_to_request(params, model)
-        headers = {key.lower(): value for key, value in wanted["headers"].items()}
-        answer = self._answer(name, headers, wanted["body"])
-        shown = {"body": answer.body, "headers": dict(answer.headers), "status_code": answer.status}
-        parsed = PARSER.parse(shown, model.output_shape)
-        parsed.pop("ResponseMetadata")
-        _only_known(msgspec.json.decode(answer.body), model.output_shape, name)
-        return parsed
+        super().__init__(1_000.0, [one for module in MODULES for one in module.OPERATIONS])
 
     def agent_call(self, name: str, body: dict[str, Any]) -> Any:
         """What an agent reads; it sends members that boto3 does not know."""
-        target = f"AmazonEC2ContainerServiceV20141113.{name}"
-        headers = {"x-amz-target": target, "content-type": "application/x-amz-json-1.1"}
-        return msgspec.json.decode(self._answer(name, headers, msgspec.json.encode(body)).body)
-
-    def _answer(self, name: str, headers: dict[str, str], body: bytes) -> responses.Response:
-        request = requests.Request(method="POST", path="/", headers=headers, body=body)
-        call = requests.parse(SERVICES, request, "request-1")
-        unsupported = CHECKERS[name](call.params)
-        if unsupported:
-            raise errors.Refusal("Unsupported", ", ".join(unsupported))
-        asked = operation.Call(params=call.params, now=self.now, request_id="request-1")
-
-        def decide(view: store.StoreView) -> tuple[plan.Plan, operation.Reply]:
-            reply = TABLE[name].decide(asked, view)
-            return reply.plan, reply
-
-        _, reply = self.store.transact(decide, self.now)
-        return responses.serialize(SERVICES, call, reply.output)
-
-    def refused(self, name: str, /, **params: Any) -> tuple[str, str]:
-        """Code and text of the refusal; nothing may have been written."""
-        before = self.store.revision
-        with pytest.raises(errors.Refusal) as caught:
-            self.call(name, **params)
-        assert self.store.revision == before
-        return caught.value.code, caught.value.message
-
-    def put(self, *records: record.Record) -> None:
-        """Write records as a controller would."""
-        draft = plan.Draft(self.store.view())
-        for one in records:
-            draft.put(one)
-        self.store.commit(draft.plan(), self.now)
-
-    def get(self, kind: type[record.Record], key: str) -> Any:
-        return self.store.view().get(kind, key)
+        return msgspec.json.decode(self.answer(store_worlds.json_request("ecs", name, body)).body)
 
     def define(self, family: str = "web", **more: Any) -> Any:
         """A plain task definition of one container `app`, or those given."""
@@ -171,17 +102,6 @@ class World:
 
 def id_of(arn: str) -> str:
     return arn.rpartition("/")[2]
-
-
-def _only_known(value: Any, shape: Any, where: str) -> None:
-    """An answer has no member that the model does not have: a client would not see it."""
-    if shape.type_name == "structure" and isinstance(value, dict):
-        for name, inner in value.items():
-            assert name in shape.members, f"{where}.{name} is not in the model"
-            _only_known(inner, shape.members[name], f"{where}.{name}")
-    elif shape.type_name == "list":
-        for inner in value:
-            _only_known(inner, shape.member, where)
 
 
 def ready() -> World:
