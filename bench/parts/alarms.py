@@ -9,8 +9,12 @@ from bench import bench_alarms, figures
 
 RUNS = 3
 MINUTE_SECONDS = 60.0
+QUIET_MINUTES = 3
+"""An alarm at rest on three of three data points is looked at once in so many."""
 FIGURES = (
-    figures.Figure("quiet", "10,000 standard alarms, a quiet minute", "% of a core", figures.most(5)),
+    figures.Figure(
+        "quiet", "10,000 standard alarms, a quiet minute, the mean of three", "% of a core", figures.most(5)
+    ),
     figures.Figure("first", "  a minute in which each changes its state", "% of a core"),
 )
 
@@ -26,7 +30,8 @@ def run(quick: bool) -> dict[str, float]:
             world.measure(start - MINUTE_SECONDS * age, 50.0)
         first = world.round("first", start + MINUTE_SECONDS)
         quiet = []
-        for number in range(3):
+        for number in range(1 + QUIET_MINUTES):
             world.measure(start + MINUTE_SECONDS * number, 50.0 + number)
             quiet.append(world.round("quiet", start + MINUTE_SECONDS * (number + 2)))
-    return {"quiet": sorted(quiet)[1] / MINUTE_SECONDS * 100, "first": first / MINUTE_SECONDS * 100}
+    mean = sum(quiet[1:]) / QUIET_MINUTES
+    return {"quiet": mean / MINUTE_SECONDS * 100, "first": first / MINUTE_SECONDS * 100}

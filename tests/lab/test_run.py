@@ -128,3 +128,9 @@ def test_flaps_are_scale_ins_that_were_undone() -> None:
     assert results.flaps([change(0, 4, 3), change(600, 3, 4), change(900, 4, 5)]) == 1
     assert results.flaps([change(0, 4, 3), change(1801, 3, 4)]) == 0
     assert results.flaps([change(0, 3, 4), change(60, 4, 3)]) == 0
+
+
+def test_a_result_with_a_latency_objective_is_plain_json() -> None:
+    tail = "service: {requests_per_second: 50, cpu_seconds_per_request: 0.02}\nobjective: {latency_p99: 500ms}\n"
+    found = run.run(made("- constant: {rate: 60}", "duration: 20m\n", tail), [policies.fixed(2)])
+    assert json.loads(results.to_json(found))["latency_limit_seconds"] == 0.5

@@ -127,6 +127,7 @@ class Bench:
         """Everything that was found."""
         subject = self.subject
         best = results.cheapest(runs)
+        limit = subject.objective.latency_p99
         return results.Result(
             scenario=subject.name,
             version=importlib.metadata.version("roadstead"),
@@ -140,7 +141,7 @@ class Bench:
             requests_per_second=subject.service.requests_per_second,
             objective=describe_objective(subject.objective),
             minutes_allowed=subject.objective.minutes,
-            latency_limit_seconds=subject.objective.latency_p99,
+            latency_limit_seconds=float(limit) if limit is not None else None,
             dropped_limit_percent=subject.objective.dropped_percent,
             best=best.name if best is not None else None,
             front=tuple(one.name for one in results.front(runs)),
