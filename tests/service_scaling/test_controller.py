@@ -6,41 +6,23 @@ from typing import Any
 
 import msgspec
 import pytest
+from scaling_world import KEY, ServiceWorld
 
 from roadstead.base import scope
 from roadstead.control import service_scaling
 from roadstead.control import service_scaling_activities as activities
-from roadstead.model import alarms, record, scaling, scaling_names, services, tables, tasks
+from roadstead.model import alarms, record, scaling, scaling_names, services
 from roadstead.state import plan, store
 
-KEY = scaling_names.service_target_key("default", "web")
 PASSES_MAX = 5
 
 
-class World:
+class World(ServiceWorld):
     """A service `web` with a scalable target 1..10 and one policy at 50 %, and a clock that the test moves."""
 
     def __init__(self, *, desired: int = 4, running: int | None = None, minimum: int = 1, maximum: int = 10) -> None:
-        self.now = 10_000.0
-        self._seeds = 0
-        self.store = store.Store(scope.Scope(), self._seed)
-        self._deployment = services.Deployment(
-            deployment_id="ecs-svc/1",
-            status="PRIMARY",
-            task_definition="web:1",
-            desired_count=desired,
-            created_at=0.0,
-            updated_at=0.0,
-            rollout_state="COMPLETED",
-        )
+        super().__init__(10_000.0, desired=desired)
         self.put(
-            services.Service(
-                cluster="default",
-                name="web",
-                created_at=0.0,
-                spec=services.ServiceSpec(task_definition="web:1", desired_count=desired),
-                deployments=(self._deployment,),
-            ),
             scaling.ScalableTarget(
                 namespace="ecs",
                 resource_id="service/default/web",
@@ -54,18 +36,6 @@ class World:
         )
         self.add_policy("cpu")
         self.set_running(desired if running is None else running)
-
-    def _seed(self) -> int:
-        self._seeds += 1
-        return self._seeds
-
-    def put(self, *records: record.Record) -> None:
-        draft = plan.Draft(self.store.view())
-        for one in records:
-            draft.put(one)
-        wanted = draft.plan()
-        if not wanted.is_empty:
-            self.store.commit(wanted, self.now)
 
     def add_policy(self, name: str, **more: Any) -> None:
         policy = scaling.ScalingPolicy(
@@ -117,24 +87,6 @@ class World:
         found = self.get(alarms.MetricAlarm, name)
         self.put(msgspec.structs.replace(found, observed=msgspec.structs.replace(found.observed, **changes)))
 
-    def set_running(self, count: int) -> None:
-        """So many tasks run."""
-        live = list(self.store.view().find(tables.TASKS, "live_by_service", "default", "web"))
-        for one in live[count:]:
-            ended = msgspec.structs.replace(one.observed, last_status="STOPPED", stopped_at=self.now)
-            self.put(msgspec.structs.replace(one, observed=ended))
-        for n in range(len(live), count):
-            self._seeds += 1
-            self.put(
-                tasks.Task(
-                    task_id=f"{self._seeds:032x}",
-                    cluster="default",
-                    created_at=self.now + n / 1000,
-                    spec=tasks.TaskSpec(task_definition="web:1", group="g", service="web", deployment_id="ecs-svc/1"),
-                    observed=tasks.TaskObserved(last_status="RUNNING"),
-                )
-            )
-
     def settle(self) -> float | None:
         """Run the controller until it rests; its wake-up time."""
         for _ in range(PASSES_MAX):
@@ -143,14 +95,6 @@ class World:
                 return wanted.wake_at
             self.store.commit(wanted, self.now)
         raise AssertionError("it does not come to rest")
-
-    def get(self, kind: type[record.Record], key: str) -> Any:
-        return self.store.view().get(kind, key)
-
-    @property
-    def service(self) -> services.Service:
-        found: services.Service = self.get(services.Service, "default/web")
-        return found
 
     @property
     def desired(self) -> int:
@@ -161,11 +105,6 @@ class World:
     def memory(self) -> scaling.PolicyMemory:
         found: scaling.ScalingPolicy = self.get(scaling.ScalingPolicy, f"{KEY}|cpu")
         return found.memory
-
-    @property
-    def told(self) -> list[scaling.ScalingActivity]:
-        """Activities, newest first."""
-        return list(self.store.view().find(tables.SCALING_ACTIVITIES, "newest_first", KEY))
 
 
 @pytest.mark.rule("1.7#InProgress", "1.7#capacity description", "1.7#policy cause", "1.7#in progress")

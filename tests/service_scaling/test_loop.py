@@ -2,83 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import msgspec
 import pytest
+from scaling_world import START, ServiceWorld
 
-from roadstead.api import operation
 from roadstead.api.application_autoscaling import operations
-from roadstead.base import scope
 from roadstead.control import alarms as alarm_control
 from roadstead.control import service_scaling
-from roadstead.engine import stepper
-from roadstead.model import record, scaling, scaling_names, services, tables, tasks
+from roadstead.model import scaling, services
 from roadstead.signals import metrics
-from roadstead.state import plan, store
-from roadstead.wire import requests
-from roadstead.wire import services as wire_services
+from roadstead.state import plan
 
-START = 1_700_000_040.0
-"""On the full minute, and on the full 20 s."""
-KEY = scaling_names.service_target_key("default", "web")
 METRIC = metrics.metric("AWS/ECS", "CPUUtilization", (("ClusterName", "default"), ("ServiceName", "web")))
-KNOWN = wire_services.Services()
-STEPS_MAX = 1000
 SAMPLE_SECONDS = 20
 
 
-class World:
+class World(ServiceWorld):
     """A service whose tasks share a load: 100 is what one task can do."""
 
     def __init__(self, resolution: Any = 60, scale_in_datapoints: int | None = None) -> None:
-        self.now = START
-        self._seeds = 0
         self.load = 0.0
         self.resolution = resolution
-        self.problems: list[stepper.Problem] = []
-        self.store = store.Store(scope.Scope(), self._seed)
-        self.table = {one.name: one for one in operations.operations(scale_in_datapoints)}
-        self.stepper = stepper.Stepper(
-            self.store, [alarm_control.CONTROLLER, service_scaling.CONTROLLER], self.problems.append
-        )
-        self.store.watch(self.stepper.note)
         fine = services.MetricConfiguration(metric_names=("CPUUtilization",), resolution_seconds=resolution)
-        measured = services.Monitoring(metric_configurations=(fine,))
-        deployment = services.Deployment(
-            deployment_id="ecs-svc/1",
-            status="PRIMARY",
-            task_definition="web:1",
-            desired_count=2,
-            created_at=START,
-            updated_at=START,
-            monitoring=measured,
-            rollout_state="COMPLETED",
-        )
-        spec = services.ServiceSpec(task_definition="web:1", desired_count=2, monitoring=measured)
-        self.put(
-            services.Service(cluster="default", name="web", created_at=START, spec=spec, deployments=(deployment,))
+        super().__init__(
+            START,
+            desired=2,
+            operations=operations.operations(scale_in_datapoints),
+            controllers=[alarm_control.CONTROLLER, service_scaling.CONTROLLER],
+            monitoring=services.Monitoring(metric_configurations=(fine,)),
         )
         self.set_running(2)
-        self.stepper.start(self.now)
-
-    def _seed(self) -> int:
-        self._seeds += 1
-        return self._seeds
-
-    def ask(self, name: str, **params: Any) -> None:
-        """An operation of Application Auto Scaling for the service."""
-        identity = {
-            "ServiceNamespace": "ecs",
-            "ResourceId": "service/default/web",
-            "ScalableDimension": "ecs:service:DesiredCount",
-        }
-        headers = {"x-amz-target": f"AnyScaleFrontendService.{name}", "content-type": "application/x-amz-json-1.1"}
-        body = json.dumps({**identity, **params}).encode()
-        parsed = requests.parse(KNOWN, requests.Request(method="POST", path="/", headers=headers, body=body), "r")
-        call = operation.Call(params=parsed.params, now=self.now, request_id="r")
-        self.store.transact(lambda view: (self.table[name].decide(call, view).plan, None), self.now)
 
     def track(self, metric: str, **more: Any) -> None:
         """A target of 1 to 10 tasks, and a policy at 50 %."""
@@ -91,52 +45,10 @@ class World:
             TargetTrackingScalingPolicyConfiguration=configuration,
         )
 
-    def put(self, *records: record.Record) -> None:
-        draft = plan.Draft(self.store.view())
-        for one in records:
-            draft.put(one)
-        if not draft.plan().is_empty:
-            self.store.commit(draft.plan(), self.now)
-
-    def set_running(self, count: int) -> None:
-        live = list(self.store.view().find(tables.TASKS, "live_by_service", "default", "web"))
-        for one in live[count:]:
-            ended = msgspec.structs.replace(one.observed, last_status="STOPPED", stopped_at=self.now)
-            self.put(msgspec.structs.replace(one, observed=ended))
-        for n in range(len(live), count):
-            self.put(
-                tasks.Task(
-                    task_id=f"{self._seed():032x}",
-                    cluster="default",
-                    created_at=self.now + n / 1000,
-                    spec=tasks.TaskSpec(task_definition="web:1", group="g", service="web", deployment_id="ecs-svc/1"),
-                    observed=tasks.TaskObserved(last_status="RUNNING"),
-                )
-            )
-
     @property
-    def desired(self) -> int:
-        found = self.store.view().get(services.Service, "default/web")
-        assert found is not None
-        return found.spec.desired_count
-
-    @property
-    def running(self) -> int:
-        return self.store.view().tally(tables.TASKS, "counts", "service", "default", "web")[0]
-
-    @property
-    def told(self) -> list[scaling.ScalingActivity]:
+    def scaled(self) -> list[scaling.ScalingActivity]:
         """Activities that changed something, oldest first."""
-        found = self.store.view().find(tables.SCALING_ACTIVITIES, "newest_first", KEY)
-        return [one for one in found if not one.not_scaled][::-1]
-
-    def settle(self) -> None:
-        for _ in range(STEPS_MAX):
-            if not self.stepper.step(self.now):
-                break
-        else:
-            raise AssertionError("the controllers do not come to rest")
-        assert self.problems == []
+        return [one for one in self.told if not one.not_scaled][::-1]
 
     def measure(self, timestamp: float, percent: float) -> None:
         """A data point of the service's CPU utilization."""
@@ -149,7 +61,7 @@ class World:
         )
         self.store.commit(plan.Plan(data=(datum,)), self.now)
 
-    def run(self, seconds: float, load: float) -> None:
+    def run_under(self, seconds: float, load: float) -> None:
         """Time passes under that load: every 20 s a measurement; tasks start and stop at once."""
         until = self.now + seconds
         while self.now < until:
@@ -162,7 +74,7 @@ class World:
             self.settle()
 
     def run_late(self, seconds: float, load: float) -> list[int]:
-        """As `run`, but a measurement tells of the 20 s before it, and comes 7 s into them; desired counts in turn."""
+        """The same, but a measurement tells of the 20 s before it, and comes 7 s into them; desired counts in turn."""
         seen, before, until = [self.desired], min(100.0, load / self.running), self.now + seconds
         while self.now < until:
             at_present = min(100.0, load / self.running)
@@ -183,41 +95,41 @@ class World:
         before, began = self.desired, self.now
         while self.desired == before:
             assert self.now < began + seconds_max, f"still {before} after {seconds_max} s"
-            self.run(20, load)
+            self.run_under(20, load)
         return self.now - began
 
 
 def test_load_scales_a_service_out_and_in_again_at_aws_pace() -> None:
     world = World()
     world.track("ECSServiceAverageCPUUtilization")
-    world.run(600, load=80)
+    world.run_under(600, load=80)
     assert world.desired == 2, "40 % is not below 45"
     waited = world.until_changed(load=180, seconds_max=600)
     assert 120 <= waited <= 300, "three minutes of 90 %"
     assert world.desired == 4
-    world.run(900, load=180)
+    world.run_under(900, load=180)
     assert world.desired == 4, "45 % is neither above 50 nor below 45"
     waited = world.until_changed(load=60, seconds_max=1500)
     assert 14 * 60 <= waited <= 17 * 60, "fifteen minutes of 15 %"
     assert world.desired == 2
-    world.run(3600, load=60)
+    world.run_under(3600, load=60)
     assert (world.desired, world.running) == (2, 2), "30 % needs two of two"
-    assert [(one.to_count, one.status) for one in world.told] == [(4, "Successful"), (2, "Successful")]
+    assert [(one.to_count, one.status) for one in world.scaled] == [(4, "Successful"), (2, "Successful")]
 
 
 @pytest.mark.rule("1.3.6#period")
 def test_high_resolution_metrics_scale_out_within_two_minutes() -> None:
     world = World(resolution=20, scale_in_datapoints=3)
     world.track("ECSServiceAverageCPUUtilizationHighResolution", ScaleOutCooldown=60, ScaleInCooldown=30)
-    world.run(300, load=90)
+    world.run_under(300, load=90)
     assert world.desired == 2
     waited = world.until_changed(load=200, seconds_max=200)
     assert waited <= 100
-    world.run(600, load=400)
+    world.run_under(600, load=400)
     assert world.desired == 8
-    world.run(300, load=20)
+    world.run_under(300, load=20)
     assert world.desired == 1, "within five minutes, the low alarm waiting for three data points"
-    assert world.told[-1].to_count == 1
+    assert world.scaled[-1].to_count == 1
 
 
 @pytest.mark.parametrize(("resolution", "kind"), [(20, "HighResolution"), (60, "")])
@@ -233,12 +145,10 @@ def test_late_measurements_and_short_cooldowns_do_not_make_it_swing(resolution: 
 def test_the_service_stops_at_its_maximum_and_says_so() -> None:
     world = World()
     world.track("ECSServiceAverageCPUUtilization")
-    world.run(3600, load=5000)
+    world.run_under(3600, load=5000)
     assert (world.desired, world.running) == (10, 10)
-    newest = next(iter(world.store.view().find(tables.SCALING_ACTIVITIES, "newest_first", KEY)))
-    assert newest.not_scaled == (scaling.NotScaledReason(code="AlreadyAtMaxCapacity", max_capacity=10),)
-    everything = list(world.store.view().find(tables.SCALING_ACTIVITIES, "newest_first", KEY))
-    assert len(everything) < 10, "a reason that lasts is told once"
+    assert world.told[0].not_scaled == (scaling.NotScaledReason(code="AlreadyAtMaxCapacity", max_capacity=10),)
+    assert len(world.told) < 10, "a reason that lasts is told once"
 
 
 @pytest.mark.parametrize("later_seconds", [0, 20, 40])
@@ -246,13 +156,13 @@ def test_the_service_stops_at_its_maximum_and_says_so() -> None:
 def test_silence_is_not_low_load(later_seconds: int) -> None:
     world = World()
     world.track("ECSServiceAverageCPUUtilization")
-    world.run(300 + later_seconds, load=180)
+    world.run_under(300 + later_seconds, load=180)
     assert (world.desired, world.running) == (4, 4)
     for _ in range(90):
         world.now += SAMPLE_SECONDS
         world.settle()
     assert world.desired == 4, "no data point, no scaling (behaviour.md 1.3.5)"
-    world.run(1200, load=40)
+    world.run_under(1200, load=40)
     assert world.desired == 1, "a real low value does scale in"
 
 
@@ -312,5 +222,5 @@ def test_backlog_per_task_by_metric_math_scales_out_and_in() -> None:
     assert world.desired == 3
     run_queue(world, 20, visible=290)
     assert world.desired == 3
-    assert [(one.to_count, one.status) for one in world.told] == [(9, "Successful"), (3, "Successful")]
-    assert world.told[0].numbers.metric_value == 450.0
+    assert [(one.to_count, one.status) for one in world.scaled] == [(9, "Successful"), (3, "Successful")]
+    assert world.scaled[0].numbers.metric_value == 450.0

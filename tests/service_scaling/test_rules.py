@@ -7,7 +7,8 @@ from typing import Any
 import botocore.session
 import msgspec
 import pytest
-from scaling_world import IDENTITY, KEY, KNOWN, PREFIXES, World
+from scaling_world import IDENTITY, KEY, World
+from tests import store_worlds
 
 from roadstead.api import operation
 from roadstead.api.application_autoscaling import policies, targets
@@ -122,13 +123,9 @@ def test_1_1_6_what_a_user_sets_outside_the_bounds_stays_until_a_policy_is_invok
 @pytest.mark.rule("1.1.2#concurrent update")
 def test_1_1_2_of_two_updates_at_once_none_is_lost(world: World) -> None:
     """AWS may refuse the second with ConcurrentUpdateException; here it is decided anew on what the first wrote."""
-    prefix, version = PREFIXES["application-autoscaling"]
-    headers = {
-        "x-amz-target": f"{prefix}.RegisterScalableTarget",
-        "content-type": f"application/x-amz-json-{version}",
-    }
-    body = msgspec.json.encode({**IDENTITY, "MaxCapacity": 70})
-    parsed = requests.parse(KNOWN, requests.Request(method="POST", path="/", headers=headers, body=body), "r")
+    wanted = {**IDENTITY, "MaxCapacity": 70}
+    request = store_worlds.json_request("application-autoscaling", "RegisterScalableTarget", wanted)
+    parsed = requests.parse(store_worlds.SERVICES, request, "r")
     call = operation.Call(params=parsed.params, now=world.now, request_id="r")
     served = world.table["application-autoscaling", "RegisterScalableTarget"]
     rivals = iter([{"MinCapacity": 4}])

@@ -59,8 +59,8 @@ class WatchedWorld(World):
     watcher: Watcher | None = None
     failure: AssertionError | None = None
 
-    def _begin(self, subject: store.Store) -> None:
-        super()._begin(subject)
+    def begin(self, subject: store.Store) -> None:
+        super().begin(subject)
         subject.watch(self._look)
 
     def _look(self, commit: store.Commit) -> None:
