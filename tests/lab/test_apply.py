@@ -96,6 +96,24 @@ def test_an_alarm_gets_the_arn_of_its_policy(one: results.Run) -> None:
     assert '--dimensions "Name=ClusterName,Value=$CLUSTER" "Name=ServiceName,Value=$SERVICE"' in text
 
 
+def test_a_service_that_is_known_is_named(one: results.Run) -> None:
+    shell = apply.aws_cli(wearing(one, STEP), ("prod", "shop"))
+    terraform = apply.terraform(wearing(one, STEP), ("prod", "shop"))
+    assert shell.startswith("CLUSTER=prod\nSERVICE=shop\n")
+    assert '"service/prod/shop"' in terraform
+    assert 'dimensions = { "ClusterName" = "prod", "ServiceName" = "shop" }' in terraform
+
+
+def test_what_scales_now_and_will_not_then_is_ended(one: results.Run) -> None:
+    now, then = wearing(one, STEP), wearing(one, policies.cpu_tracking(70.0))
+    ended = [(words[2], words[-2], words[-1]) for words in commands(apply.removal(now, then))]
+    assert ended == [
+        ("delete-scaling-policy", "--policy-name", "out"),
+        ("delete-scheduled-action", "--scheduled-action-name", STEP["ScheduledActions"][0]["ScheduledActionName"]),
+    ]
+    assert apply.removal(now, now) == ""
+
+
 def test_what_is_applied_has_the_metric_that_it_was_written_for(one: results.Run) -> None:
     for text in (apply.aws_cli(wearing(one, ALB)), apply.terraform(wearing(one, ALB))):
         assert "ALBRequestCountPerTarget" in text

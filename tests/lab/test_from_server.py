@@ -156,6 +156,7 @@ def test_old_data_are_asked_for_in_the_periods_they_are_kept_in() -> None:
 def test_a_service_is_a_scenario_of_its_own(on: context.Context) -> None:
     subject, candidates, fixed = simulate._read(on, wanted(from_service="web"))
     assert (subject.name, subject.tasks.min, subject.tasks.max) == ("web on default", 2, 30)
+    assert subject.stands_for == ("default", "web")
     assert (subject.service.cpu_units, subject.service.memory_mib) == (1024, 512)
     assert subject.service.requests_per_second == pytest.approx(100.0)  # 10 ms of CPU each
     starts = subject.service.start_time.observed

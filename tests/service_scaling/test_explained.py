@@ -47,6 +47,16 @@ def test_a_step_policy_is_explained_with_its_steps_alarms_and_cooldown(world: Wo
     assert decisions.reasons[0].counts["threshold"] == 50.0
 
 
+def test_of_many_data_points_explain_tells_the_newest() -> None:
+    many = (
+        "Threshold Crossed: 2 datapoints [0.5 (22/11/26 16:24:40), 1e-05 (22/11/26 16:24:20)] were less than 1 [a, b]."
+    )
+    said = "Threshold Crossed: 2 datapoints [0.5 (22/11/26 16:24:40), …] were less than 1 [a, b]."
+    assert reasons.newest_datapoint(many) == said
+    one = "Threshold Crossed: 1 datapoint [75.0 (14/11/23 22:14:00)] was greater than the threshold (50.0)."
+    assert reasons.newest_datapoint(one) == one
+
+
 def test_scheduled_actions_are_explained_with_when_they_are_due(world: World) -> None:
     bounds = {"MinCapacity": 2, "MaxCapacity": 20}
     world.ask("PutScheduledAction", ScheduledActionName="a", Schedule="rate(1 hour)", ScalableTargetAction=bounds)

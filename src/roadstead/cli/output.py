@@ -132,7 +132,7 @@ class Output:
         elif self.out.is_terminal:
             self.out.print(thing)
         else:
-            wide = rich.console.Console(highlight=False, width=400, no_color=True)
+            wide = rich.console.Console(highlight=False, width=WIDTH_MAX, no_color=True)
             with wide.capture() as capture:
                 wide.print(thing)
             sys.stdout.write("\n".join(row.rstrip() for row in capture.get().splitlines()) + "\n")
@@ -172,6 +172,11 @@ class Table(rich.table.Table):
         for row in zip(*(column.cells for column in kept), strict=True):
             table.add_row(*row)
         return table
+
+
+def count(amount: int, noun: str) -> str:
+    """`1 task`, `1,200 tasks`."""
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
 def age(seconds: float) -> str:

@@ -16,7 +16,7 @@ import rich.text
 import uvloop
 
 from roadstead.app import events, logs, settings
-from roadstead.cli import context, failures
+from roadstead.cli import context, failures, output
 
 STOP_SECONDS_MAX = 30.0
 
@@ -212,13 +212,14 @@ def status(on: context.Context) -> None:
             on.out.line(f"  {health['reason']}")
         for cluster in clusters:
             on.out.line(
-                f"  cluster {cluster['clusterName']}: {cluster['activeServicesCount']} services, "
-                f"{cluster['runningTasksCount']} tasks running, {cluster['pendingTasksCount']} pending"
+                f"  cluster {cluster['clusterName']}: "
+                f"{output.count(cluster['activeServicesCount'], 'service')}, "
+                f"{output.count(cluster['runningTasksCount'], 'task')} running, {cluster['pendingTasksCount']} pending"
             )
             for instance in cluster["instances"]:
                 on.out.line(_instance(on, instance))
         on.out.line(
-            f"  {len(alarms)} alarms in ALARM"
+            f"  {output.count(len(alarms), 'alarm')} in ALARM"
             + (": " + ", ".join(one["AlarmName"] for one in alarms[:5]) if alarms else "")
         )
     if health["status"] != "ok":
@@ -249,7 +250,8 @@ def _instance(on: context.Context, instance: dict[str, Any]) -> rich.text.Text:
     state = instance["status"] if instance["agentConnected"] else "disconnected"
     line = rich.text.Text.assemble("    ", on.out.state(state))
     line.append(
-        f"  {instance['containerInstanceArn'].rsplit('/', 1)[-1]}  {instance['runningTasksCount']} tasks, "
+        f"  {instance['containerInstanceArn'].rsplit('/', 1)[-1]}  "
+        f"{output.count(instance['runningTasksCount'], 'task')}, "
         f"free {left['CPU']:,} of {amounts['CPU']:,} CPU units, {left['MEMORY']:,} of {amounts['MEMORY']:,} MiB"
     )
     return line

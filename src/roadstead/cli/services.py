@@ -9,7 +9,7 @@ from typing import Any
 
 import rich.text
 
-from roadstead.cli import context, failures
+from roadstead.cli import context, failures, output
 from roadstead.cli import scaling as scaling_words
 
 COLUMNS_SHOWN = 16
@@ -71,7 +71,7 @@ def show_list(on: context.Context, cluster: str) -> None:
             str(service["taskDefinition"]).rsplit("/", 1)[-1],
             rich.text.Text(events[0]["message"].partition(") ")[2] if events else ""),
         )
-    on.out.line(f"cluster {cluster}, {len(found)} services")
+    on.out.line(f"cluster {cluster}, {output.count(len(found), 'service')}")
     if found:
         on.out.show(table)
 
@@ -161,6 +161,7 @@ def _show_scaling(on: context.Context, scaling: dict[str, Any]) -> None:
     for line in scaling_words.lines(scaling):
         on.out.line(line)
     if scaling["activities"]:
+        on.out.line()
         table = on.out.table("TIME", "CHANGE", "WHY", prose=("CHANGE", "WHY"))
         for activity in scaling["activities"][:ACTIVITIES_SHOWN_MAX]:
             table.add_row(clock(activity["StartTime"]), change(activity), rich.text.Text(cause(activity)))

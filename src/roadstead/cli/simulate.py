@@ -149,6 +149,8 @@ def _scenario(on: context.Context, wanted: Wanted, described: live.Described | N
             "--set service.requests_per_second=50 --set service.cpu_seconds_per_request=0.02 "
             "--set objective.utilization_percent=85 --policy cpu60.json"
         )
+    if described is not None:
+        subject = msgspec.structs.replace(subject, stands_for=(described.cluster, described.name))
     return _with_recorded(on, wanted, subject, described)
 
 
@@ -261,9 +263,13 @@ def _tell_how_to_apply(on: context.Context, result: results.Result) -> None:
             "no policy keeps the objective", "Allow more minutes, more tasks (tasks.max), or start tasks faster."
         )
     on.out.line(f"# {best.name}, with the AWS CLI: on AWS, or here")
-    on.out.line(apply.aws_cli(best))
+    on.out.line(apply.aws_cli(best, result.stands_for))
+    now = next((one for one in result.runs if one.name == live.AS_IT_IS), None)
+    if result.stands_for is not None and now is not None and (removal := apply.removal(now, best)):
+        on.out.line("# what scales the service now would go on beside it")
+        on.out.line(removal)
     on.out.line(f"# {best.name}, with Terraform")
-    on.out.line(apply.terraform(best).rstrip("\n"))
+    on.out.line(apply.terraform(best, result.stands_for).rstrip("\n"))
 
 
 def _without_series(result: results.Result) -> object:

@@ -129,7 +129,7 @@ def show(on: context.Context, cluster: str, service: str | None, stopped: bool, 
             output.age(now - float(task.get("stoppedAt", task.get("createdAt", now)))),
         )
     services = {task["group"] for task in found if str(task.get("group", "")).startswith("service:")}
-    on.out.line(f"cluster {cluster}, {len(services)} services, {len(found)} tasks")
+    on.out.line(f"cluster {cluster}, {output.count(len(services), 'service')}, {output.count(len(found), 'task')}")
     if found:
         on.out.show(table)
     hint = "roadstead explain task ID   why it waits or stopped" + ("" if stopped else "   ·   -a stopped tasks too")

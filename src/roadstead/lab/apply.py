@@ -9,8 +9,8 @@ from typing import Any
 
 from roadstead.lab import options, policies, results, spans
 
-CLUSTER = "my-cluster"
-SERVICE = "my-service"
+SOMEBODYS = ("my-cluster", "my-service")
+"""Cluster and service where nobody has said which they are."""
 NO_MONITORING = "hashicorp/terraform-provider-aws issue 48669"
 OWN_NAMESPACE = "AWS/ECS"
 DIMENSION = "ecs:service:DesiredCount"
@@ -30,9 +30,10 @@ _MOMENTS = ("StartTime", "EndTime")
 # ---------------------------------------------------------------------------------------------- AWS CLI
 
 
-def aws_cli(one: results.Run) -> str:
-    """Commands for a shell. A fixed count is an update of the service."""
-    lines = [f"CLUSTER={CLUSTER}", f"SERVICE={SERVICE}", ""]
+def aws_cli(one: results.Run, service: tuple[str, str] | None = None) -> str:
+    """Commands for a shell; `service` is cluster and name. A fixed count is an update of the service."""
+    cluster_name, service_name = service or SOMEBODYS
+    lines = [f"CLUSTER={cluster_name}", f"SERVICE={service_name}", ""]
     if one.fixed is not None:
         return "\n".join(
             [
@@ -62,6 +63,20 @@ def aws_cli(one: results.Run) -> str:
     for alarm in one.given["Alarms"]:
         lines += _alarm_command(alarm)
     return "\n".join(lines) + "\n"
+
+
+def removal(now: results.Run, then: results.Run) -> str:
+    """Commands that end what scales a service now and isn't part of what is to scale it then; after `aws_cli`'s."""
+    lines: list[str] = []
+    for listed, field, verb, option in (
+        ("Policies", "PolicyName", "delete-scaling-policy", "policy-name"),
+        ("ScheduledActions", "ScheduledActionName", "delete-scheduled-action", "scheduled-action-name"),
+    ):
+        kept = {one[field] for one in then.given.get(listed, [])}
+        for one in now.given[listed]:
+            if one[field] not in kept:
+                lines += _command(verb, f"--{option} {shlex.quote(one[field])}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _monitoring(one: results.Run) -> str:
@@ -122,8 +137,9 @@ def _dashed(name: str) -> str:
 # ---------------------------------------------------------------------------------------------- Terraform
 
 
-def terraform(one: results.Run) -> str:
-    """HCL for HashiCorp's AWS provider. A fixed count is an attribute of the service."""
+def terraform(one: results.Run, service: tuple[str, str] | None = None) -> str:
+    """HCL for HashiCorp's AWS provider; `service` is cluster and name. A fixed count is an attribute of the service."""
+    cluster_name, service_name = service or SOMEBODYS
     if one.fixed is not None:
         return f'# in resource "aws_ecs_service":\ndesired_count = {one.fixed}\n'
     monitoring = _monitoring(one)
@@ -131,13 +147,13 @@ def terraform(one: results.Run) -> str:
     if monitoring:
         lines = [
             f"# First, as HashiCorp's provider has no word for 20-second metrics yet ({NO_MONITORING}):",
-            f"# aws ecs update-service --cluster {CLUSTER} --service {SERVICE} {monitoring}",
+            f"# aws ecs update-service --cluster {cluster_name} --service {service_name} {monitoring}",
             "",
         ]
     lines += [
         'resource "aws_appautoscaling_target" "service" {',
         '  service_namespace  = "ecs"',
-        f'  resource_id        = "service/{CLUSTER}/{SERVICE}"',
+        f'  resource_id        = "service/{cluster_name}/{service_name}"',
         f'  scalable_dimension = "{DIMENSION}"',
         f"  min_capacity       = {one.min_capacity}",
         f"  max_capacity       = {one.max_capacity}",
@@ -153,7 +169,7 @@ def terraform(one: results.Run) -> str:
         head = {"Name": action["ScheduledActionName"], **rest}
         lines += _resource("aws_appautoscaling_scheduled_action", action["ScheduledActionName"], head)
     for alarm in one.given["Alarms"]:
-        lines += _alarm_resource(alarm)
+        lines += _alarm_resource(alarm, {"ClusterName": cluster_name, "ServiceName": service_name})
     return "\n".join(lines) + "\n"
 
 
@@ -170,20 +186,20 @@ def _resource(kind: str, name: str, body: dict[str, Any]) -> list[str]:
     ]
 
 
-def _alarm_resource(alarm: dict[str, Any]) -> list[str]:
+def _alarm_resource(alarm: dict[str, Any], own: dict[str, str]) -> list[str]:
     actions = ", ".join(f"aws_appautoscaling_policy.{_label(name)}.arn" for name in alarm["AlarmActions"])
     special = ("AlarmActions", "Dimensions", "Metrics", "Tags")
     body = {name: value for name, value in alarm.items() if name not in special}
     lines = ["", f'resource "aws_cloudwatch_metric_alarm" "{_label(alarm["AlarmName"])}" {{', *_body(body, 1)]
-    lines += _dimensions(alarm.get("Namespace"), alarm.get("Dimensions", []), 1)
+    lines += _dimensions(alarm, own, 1)
     for query in alarm.get("Metrics", ()):
-        lines += _metric_query(query)
+        lines += _metric_query(query, own)
     if alarm.get("Tags"):
         lines.append(_map("tags", {one["Key"]: one["Value"] for one in alarm["Tags"]}, 1))
     return [*lines, f"  alarm_actions = [{actions}]", "}"]
 
 
-def _metric_query(query: dict[str, Any]) -> list[str]:
+def _metric_query(query: dict[str, Any], own: dict[str, str]) -> list[str]:
     """A query of an alarm on metric math: Terraform has metric and statistic in one block."""
     stat = query.get("MetricStat")
     lines = ["  metric_query {", *_body({name: one for name, one in query.items() if name != "MetricStat"}, 2)]
@@ -191,15 +207,15 @@ def _metric_query(query: dict[str, Any]) -> list[str]:
         metric = stat["Metric"]
         plain = {name: one for name, one in {**metric, **stat}.items() if name not in ("Metric", "Dimensions")}
         lines += ["    metric {", *_body(plain, 3)]
-        lines += _dimensions(metric.get("Namespace"), metric.get("Dimensions", []), 3)
+        lines += _dimensions(metric, own, 3)
         lines.append("    }")
     return [*lines, "  }"]
 
 
-def _dimensions(namespace: object, given: list[dict[str, str]], depth: int) -> list[str]:
-    """As an alarm has them; a metric of ECS is always that of the service, as it is in the lab."""
-    own = {"ClusterName": CLUSTER, "ServiceName": SERVICE}
-    named = own if namespace == OWN_NAMESPACE else {one["Name"]: one["Value"] for one in given}
+def _dimensions(metric: dict[str, Any], own: dict[str, str], depth: int) -> list[str]:
+    """As a metric or an alarm has them; a metric of ECS is always that of the service, `own`, as it is in the lab."""
+    is_own = metric.get("Namespace") == OWN_NAMESPACE
+    named = own if is_own else {one["Name"]: one["Value"] for one in metric.get("Dimensions", [])}
     return [_map("dimensions", named, depth)] if named else []
 
 

@@ -218,8 +218,8 @@ def _run(result: results.Result, one: results.Run, width: int, texts: dict[str, 
         "bounds": [[since(each.at), each.min, each.max] for each in one.bounds],
         "activities": _activities(result, one.activities, texts),
         "fleet": _fleet(result, one.fleet, width, texts),
-        "cli": apply.aws_cli(one),
-        "terraform": apply.terraform(one),
+        "cli": apply.aws_cli(one, result.stands_for),
+        "terraform": apply.terraform(one, result.stands_for),
     }
 
 

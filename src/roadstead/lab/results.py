@@ -217,6 +217,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The runs that no other beats in cost and in minutes out of objective, the cheapest first."""
     runs: tuple[Run, ...]
     assumptions: tuple[str, ...]
+    stands_for: tuple[str, str] | None = None
+    """Cluster and name of the service that the scenario was made from."""
 
     @property
     def seconds(self) -> float:

@@ -130,6 +130,7 @@ class Bench:
         limit = subject.objective.latency_p99
         return results.Result(
             scenario=subject.name,
+            stands_for=subject.stands_for,
             version=importlib.metadata.version("roadstead"),
             seed=self.seed,
             begin=self.demand.begin,

@@ -307,6 +307,8 @@ class Scenario(Part, frozen=True, kw_only=True):
     seed: int = 1
     folder: str = msgspec.field(default=".", name="(folder)")
     """Where `trace` and `policies` are looked for: that of the file. YAML can't give it."""
+    stands_for: tuple[str, str] | None = msgspec.field(default=None, name="(stands for)")
+    """Cluster and name of the service that it was made from. YAML can't give it either."""
 
     def __post_init__(self) -> None:
         if self.step < SLOT_SECONDS or self.step % SLOT_SECONDS:

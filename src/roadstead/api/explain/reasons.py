@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
+
+_DATAPOINTS = re.compile(r"\[(\S+ \(\d\d/\d\d/\d\d \d\d:\d\d:\d\d\)), [^]]+\]")
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,6 +47,12 @@ PLACEMENT_WORDS = {
 def placement_words(code: str) -> str:
     """What a refusal code of placement means; the code itself where no words are known for it."""
     return PLACEMENT_WORDS.get(code.upper(), code)
+
+
+def newest_datapoint(state_reason: str) -> str:
+    """An alarm's StateReason with the newest of the data points that it lists (`[100.0 (22/11/26 12:54:40), …]`), which
+    may be sixty; DescribeAlarms has them all."""
+    return _DATAPOINTS.sub(r"[\1, …]", state_reason)
 
 
 def age(seconds: float) -> str:

@@ -186,10 +186,11 @@ def _policy(view: views.View, stand: obstacles.Stand, policy: scaling.ScalingPol
             continue
         needed = alarm.spec.datapoints_to_alarm or alarm.spec.evaluation_periods
         breaching = alarm_watch.breaching(view, alarm, stand.now)
+        said = reasons.newest_datapoint(alarm.observed.reason)
         states.append(
             reasons.Reason(
                 code=f"ALARM_{label.upper()}",
-                text=f"{label} alarm {alarm.observed.state} {breaching} of {needed}: {alarm.observed.reason}",
+                text=f"{label} alarm {alarm.observed.state} {breaching} of {needed}: {said}",
                 counts={"breaching": breaching, "needed": needed},
             )
         )

@@ -53,9 +53,10 @@ def _invokers(view: views.View, policy: scaling.ScalingPolicy, now: float) -> It
     for alarm in itertools.islice(found, ALARMS_SHOWN_MAX):
         needed = alarm.spec.datapoints_to_alarm or alarm.spec.evaluation_periods
         breaching = alarm_watch.breaching(view, alarm, now)
+        said = reasons.newest_datapoint(alarm.observed.reason)
         yield reasons.Reason(
             code="ALARM",
-            text=f"alarm {alarm.name} {alarm.observed.state} {breaching} of {needed}: {alarm.observed.reason}",
+            text=f"alarm {alarm.name} {alarm.observed.state} {breaching} of {needed}: {said}",
             counts={"breaching": breaching, "needed": needed},
         )
 
