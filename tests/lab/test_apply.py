@@ -112,6 +112,10 @@ def test_what_scales_now_and_will_not_then_is_ended(one: results.Run) -> None:
         ("delete-scheduled-action", "--scheduled-action-name", STEP["ScheduledActions"][0]["ScheduledActionName"]),
     ]
     assert apply.removal(now, now) == ""
+    tags = [{"Key": "roadstead:scale-in-step-max", "Value": "1"}]
+    tagged = msgspec.structs.replace(now, given={**now.given, "Tags": tags})
+    (untag,) = commands(apply.removal(tagged, now))
+    assert untag[2:5] == ["untag-resource", "--tag-keys", "roadstead:scale-in-step-max"]
 
 
 def test_what_is_applied_has_the_metric_that_it_was_written_for(one: results.Run) -> None:

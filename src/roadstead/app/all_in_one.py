@@ -201,7 +201,8 @@ class AllInOne:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._tell(events.Event(kind="stopping", text="Stopping; containers go on running"))
+        rest = "containers go on running" if self.server.settings.runtime == "oci" else "stand-ins end"
+        self._tell(events.Event(kind="stopping", text=f"Stopping; {rest}"))
         if self.supervisor is not None:
             await self.supervisor.stop()
         await self.server.stop()

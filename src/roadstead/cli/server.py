@@ -104,9 +104,9 @@ class Teller:
         if not self._on.out.as_json:
             self._exports()
         if self._with_agent:
-            self._on.out.line(
-                "Ctrl-C stops the control plane and the agent; containers go on, the next start adopts them."
-            )
+            is_real = self._chosen.runtime == "oci"
+            rest = "containers go on, the next start adopts them." if is_real else "the stand-ins end with them."
+            self._on.out.line(f"Ctrl-C stops the control plane and the agent; {rest}")
 
     def _exports(self) -> None:
         with contextlib.suppress(failures.Failure):

@@ -68,6 +68,9 @@ def show(on: context.Context, wanted: Wanted) -> None:
     """Simulate, print the table, write the files that were asked for. Raises Failure."""
     if wanted.format not in ("text", "md"):
         raise failures.Failure(f"--format can't be {wanted.format!r}", "Use one of: text, md.", failures.USAGE)
+    for path in (wanted.html, wanted.json, wanted.save_trace):
+        if path is not None and not path.parent.is_dir():
+            raise failures.Failure(f"{path} can't be written: there is no directory {path.parent}", "Make it first.")
     try:
         subject, candidates, fixed = _read(on, wanted)
         began = time.monotonic()

@@ -76,6 +76,15 @@ def removal(now: results.Run, then: results.Run) -> str:
         for one in now.given[listed]:
             if one[field] not in kept:
                 lines += _command(verb, f"--{option} {shlex.quote(one[field])}")
+    left = {one["Key"] for one in now.given.get("Tags", [])} - {one["Key"] for one in then.given.get("Tags", [])}
+    if left:
+        lines += [
+            "aws application-autoscaling untag-resource \\",
+            f"    --tag-keys {shlex.join(sorted(left))} \\",
+            '    --resource-arn "$(aws application-autoscaling describe-scalable-targets --service-namespace ecs \\',
+            '        --resource-ids "service/$CLUSTER/$SERVICE" \\',
+            "        --query 'ScalableTargets[0].ScalableTargetARN' --output text)\"",
+        ]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -24,6 +24,7 @@ FRONT_SIGN = "◆"
 FRONT_WORDS = "no other is cheaper without being out of objective for longer"
 SPARK = "▁▂▃▄▅▆▇█"
 SPARK_COLUMNS = 60
+NAME_CHARACTERS_MIN = 16
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,11 +167,12 @@ def markdown(result: results.Result) -> str:
     if has_front(result):
         lines += ["", f"{FRONT_SIGN} {FRONT_WORDS}. {beaten(result)}".rstrip() + ("." if beaten(result) else "")]
     demand = result.demand
-    lines += ["", "```", f"{'requests/s':<16} {spark(demand)}  up to {max(demand):,.0f}"]
+    wide = max(NAME_CHARACTERS_MIN, *(len(one.name) for one in result.shown))
+    lines += ["", "```", f"{'requests/s':<{wide}} {spark(demand)}  up to {max(demand):,.0f}"]
     for one in result.shown:
-        lines.append(f"{one.name[:16]:<16} {spark(one.series.running)}  up to {one.totals.peak:,} tasks")
+        lines.append(f"{one.name:<{wide}} {spark(one.series.running)}  up to {one.totals.peak:,} tasks")
         if one.fleet is not None:
-            lines.append(f"{'  instances':<16} {spark(one.fleet.series.running)}  up to {one.fleet.peak:,}")
+            lines.append(f"{'  instances':<{wide}} {spark(one.fleet.series.running)}  up to {one.fleet.peak:,}")
     lines += [
         "```",
         "",
