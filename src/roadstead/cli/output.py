@@ -74,6 +74,7 @@ class Output:
         sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
 
     def line(self, text: str | rich.text.Text = "") -> None:
+        """A line of the result, as it is: no markup, wrapped by the terminal."""
         self.out.print(text, markup=False, soft_wrap=True)
 
     def remark(self, text: str) -> None:

@@ -95,19 +95,19 @@ def period_seconds(since_seconds: float) -> int:
     raise problems.Invalid(f"metrics are kept for {spans.show_span(PERIODS[-1][0])}", field="--since")
 
 
-def queries(metric: Metric, period: int) -> list[dict[str, Any]]:
+def queries(metric: Metric, period_seconds: int) -> list[dict[str, Any]]:
     """MetricDataQueries of GetMetricData; their ids are those that `recording` reads."""
     dimensions = [{"Name": name, "Value": value} for name, value in metric.dimensions]
     what = {"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions}
     statistics = {"sum": "Sum", "samples": "SampleCount"} if metric.is_service_cpu else {"rate": metric.statistic}
     return [
-        {"Id": name, "MetricStat": {"Metric": what, "Period": period, "Stat": statistic}}
+        {"Id": name, "MetricStat": {"Metric": what, "Period": period_seconds, "Stat": statistic}}
         for name, statistic in statistics.items()
     ]
 
 
 def recording(
-    metric: Metric, answers: Mapping[str, Series], period: int, service: scenario.Service
+    metric: Metric, answers: Mapping[str, Series], period_seconds: int, service: scenario.Service
 ) -> scenario.Recorded:
     """Requests a second. Raises problems.Invalid where there are no data, or values that are no rates."""
     first = next(iter(answers.values()), None)
@@ -118,9 +118,9 @@ def recording(
     notes: tuple[str, ...] = ()
     if metric.is_service_cpu:
         builder = recordings.Builder(metric.title)
-        notes = _of_cpu(builder, answers["sum"], answers["samples"], period, service)
+        notes = _of_cpu(builder, answers["sum"], answers["samples"], period_seconds, service)
     else:
-        builder = recordings.Builder(metric.title, period if metric.statistic == "Sum" else None)
+        builder = recordings.Builder(metric.title, period_seconds if metric.statistic == "Sum" else None)
         for moment, value in zip(first.moments, first.values, strict=True):
             builder.add(moment, value)
     made = builder.done(metric.title)
@@ -128,7 +128,7 @@ def recording(
 
 
 def _of_cpu(
-    builder: recordings.Builder, sums: Series, samples: Series, period: int, service: scenario.Service
+    builder: recordings.Builder, sums: Series, samples: Series, period_seconds: int, service: scenario.Service
 ) -> tuple[str, ...]:
     if not service.cpu_seconds_per_request:
         raise problems.Invalid("service.cpu_seconds_per_request is 0: requests can't be worked out from CPU")
@@ -138,12 +138,12 @@ def _of_cpu(
     for moment, percents in zip(sums.moments, sums.values, strict=True):
         count = counts.get(moment, 0.0)
         busy = max(0.0, percents - count * service.cpu_percent_idle) / 100.0
-        builder.add(moment, busy * cores * SAMPLE_SECONDS / period / service.cpu_seconds_per_request)
+        builder.add(moment, busy * cores * SAMPLE_SECONDS / period_seconds / service.cpu_seconds_per_request)
         full += bool(count) and percents / count >= UTILIZATION_FULL
     told = f"Requests are worked out from CPU: {service.cpu_seconds_per_request:g} s of it are one"
     if not full:
         return (told,)
-    minutes = full * period / 60
+    minutes = full * period_seconds / 60
     return told, f"For {minutes:,.0f} min the tasks were as busy as they can be: there may have been more requests"
 
 

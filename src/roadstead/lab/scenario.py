@@ -44,6 +44,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Constant(Part, frozen=True, kw_only=True):
+    """The same rate all the time, in requests per second."""
+
     rate: NotNegative
 
 
@@ -249,6 +251,8 @@ class Fleet(Part, frozen=True, kw_only=True):
 
 
 class Prices(Part, frozen=True, kw_only=True):
+    """What an hour costs, of a task or of an instance, in `currency`."""
+
     task_hour: NotNegative | None = None
     """Else `TASK_HOUR`; nothing where there is a fleet, which is paid by the instance."""
     instance_hour: NotNegative | None = None

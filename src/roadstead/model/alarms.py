@@ -148,6 +148,8 @@ class AlarmObserved(ObservedState, frozen=True, kw_only=True):
 
 
 class MetricAlarm(record.Record, frozen=True, kw_only=True):
+    """An alarm on a metric, or on metric math. No composite alarm has the same name."""
+
     name: str
     created_at: float
     spec: AlarmSpec
@@ -225,6 +227,8 @@ AnyObserved = AlarmObserved | CompositeObserved
 
 
 class AlarmHistoryItem(record.Record, frozen=True, kw_only=True):
+    """One line of DescribeAlarmHistory: a change of an alarm's configuration or state, or an action that it ran."""
+
     item_id: str
     alarm_name: str
     alarm_type: AlarmType = "MetricAlarm"

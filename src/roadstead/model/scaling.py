@@ -12,13 +12,18 @@ ACTIVITY_RETENTION_SECONDS = 42 * 86_400
 
 
 class SuspendedState(record.Value, frozen=True, kw_only=True):
+    """Which kinds of scaling a user has switched off for a target: True is off."""
+
     dynamic_scaling_in: bool = False
     dynamic_scaling_out: bool = False
     scheduled_scaling: bool = False
 
 
 class ScalableTarget(record.Record, frozen=True, kw_only=True):
-    """`namespace` `ecs`, `resource_id` `service/<cluster>/<service>`, `dimension` `ecs:service:DesiredCount`."""
+    """Something whose capacity is scaled within bounds: an ECS service (`namespace` `ecs`, `resource_id`
+    `service/<cluster>/<service>`, `dimension` `ecs:service:DesiredCount`) or a custom resource (`custom-resource`, its
+    endpoint's URL, `custom-resource:ResourceType:Property`).
+    """
 
     namespace: str
     resource_id: str
@@ -75,6 +80,8 @@ class TargetTracking(record.Value, frozen=True, kw_only=True):
 
 
 class CustomizedMetric(record.Value, frozen=True, kw_only=True):
+    """A CloudWatch metric that target tracking follows: CustomizedMetricSpecification without metric math."""
+
     namespace: str
     metric_name: str
     statistic: Literal["Average", "Minimum", "Maximum", "SampleCount", "Sum"]
@@ -231,6 +238,8 @@ class ScheduledAction(record.Record, frozen=True, kw_only=True):
 
 
 class NotScaledReason(record.Value, frozen=True, kw_only=True):
+    """Why an activity changed nothing: AWS's code, with the capacities that it tells (behaviour.md 1.7)."""
+
     code: Literal[
         "AutoScalingAnticipatedFlapping",
         "TargetServicePutResourceAsUnscalable",

@@ -21,6 +21,8 @@ class _Kind(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Constant(_Kind, frozen=True, kw_only=True, tag="constant"):
+    """The same rate all the time."""
+
     rate: float
 
 
@@ -59,6 +61,8 @@ class Noise(_Kind, frozen=True, kw_only=True, tag="noise"):
 
 
 class Sum(_Kind, frozen=True, kw_only=True, tag="sum"):
+    """All of its parts together."""
+
     parts: tuple[Traffic, ...]
 
 

@@ -99,6 +99,7 @@ def _custom_role(view: views.View, wanted: common.Identity, given: str | None) -
 
 
 def tags_of(wanted: dict[str, str]) -> list[record.Tag]:
+    """A request's tags, by key. Raises ValidationException for too many, or a key that AWS reserves."""
     if len(wanted) > TAGS_MAX:
         raise common.invalid(f"At most {TAGS_MAX} tags can be given.")
     if any(key.lower().startswith("aws:") for key in wanted):
