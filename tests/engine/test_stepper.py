@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from roadstead.base import scope
 from roadstead.control import controller
 from roadstead.engine import queue, stepper
-from roadstead.model import clusters, record
+from roadstead.model import clusters, record, tables
 from roadstead.state import plan, store, view
 
 Decide = Callable[[view.View, str, float], plan.Plan]
@@ -21,14 +21,18 @@ Decide = Callable[[view.View, str, float], plan.Plan]
 class World:
     """A store with a stepper over controllers named a, b, …, each watching every cluster."""
 
-    def __init__(self, *decisions: Decide) -> None:
+    def __init__(self, *decisions: Decide, checks: bool = False) -> None:
         seeds = iter(range(1, 1_000_000))
         self.store = store.Store(scope.Scope(), lambda: next(seeds))
         self.problems: list[stepper.Problem] = []
         self.steps: list[tuple[str, str]] = []
         table = [make_controller(chr(97 + place), decide) for place, decide in enumerate(decisions)]
         self.stepper = stepper.Stepper(
-            self.store, table, self.problems.append, lambda name, key, _commit: self.steps.append((name, key))
+            self.store,
+            table,
+            self.problems.append,
+            lambda name, key, _commit: self.steps.append((name, key)),
+            checks=checks,
         )
         self.store.watch(self.stepper.note)
 
@@ -70,15 +74,15 @@ def idle(look: view.View, key: str, now: float) -> plan.Plan:
     return plan.NOTHING
 
 
-def grow_to(size: int) -> Decide:
-    """A controller that adds one tag a run until there are `size`."""
+def grow_to(size: int, *, rests: bool = False) -> Decide:
+    """A controller that adds one tag a run until there are `size`; it may say that it rests after each."""
 
     def decide(look: view.View, key: str, now: float) -> plan.Plan:
         draft = plan.Draft(look)
         found = draft.get(clusters.Cluster, key)
         if found is not None and len(found.tags) < size:
             draft.put(msgspec.structs.replace(found, tags=(*found.tags, record.Tag(key=str(len(found.tags))))))
-        return draft.plan()
+        return draft.plan(rests=rests)
 
     return decide
 
@@ -100,6 +104,37 @@ def test_a_controller_runs_again_after_its_own_write_until_it_rests() -> None:
     assert world.tags("x") == 5
     assert len(world.steps) == 6, "the last run finds nothing to do"
     assert world.stepper.next_wake() is None and not world.problems
+
+
+def test_a_plan_that_rests_is_not_looked_at_again_for_its_own_writes_but_others_look() -> None:
+    world = World(grow_to(1, rests=True), idle)
+    world.put("x")
+    world.settle(0.0)
+    assert world.steps == [("a", "x"), ("b", "x")]
+    world.put("x", "0", "another's")
+    world.settle(0.0)
+    assert world.steps[2:] == [("a", "x"), ("b", "x")]
+
+
+def test_with_checks_a_plan_that_only_says_it_rests_is_a_problem() -> None:
+    world = World(grow_to(2, rests=True), checks=True)
+    world.put("x")
+    world.stepper.step(0.0)
+    (problem,) = world.problems
+    assert "a plan that rests is followed by" in problem.what
+
+
+def test_a_controller_is_asked_about_the_tables_that_it_names_alone() -> None:
+    world = World(checks=True)
+    named = msgspec.structs.replace(make_controller("a", idle), tables=(tables.SERVICES,))
+    world.stepper = stepper.Stepper(world.store, [named], world.problems.append)
+    world.store.watch(world.stepper.note)
+    world.put("x")
+    assert world.stepper.waiting == 0
+    strict = stepper.Stepper(world.store, [named], world.problems.append, checks=True)
+    with pytest.raises(AssertionError, match="a doesn't name clusters"):
+        world.store.watch(strict.note)
+        world.put("y")
 
 
 def test_start_looks_at_every_key_so_a_restart_needs_no_memory() -> None:
