@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
-import time
 from typing import Any
 
 import msgspec
+from tests import signed_http
 from tests.end_to_end import installations
 
-from roadstead.wire import requests, sigv4
-
-ANSWER_SECONDS_MAX = 20.0
 TARGETS = {
     "ecs": ("AmazonEC2ContainerServiceV20141113", "application/x-amz-json-1.1", "ecs"),
     "application-autoscaling": ("AnyScaleFrontendService", "application/x-amz-json-1.1", "application-autoscaling"),
@@ -45,38 +41,14 @@ class Caller:
         self._keys = one.keys
 
     def send(self, method: str = "POST", path: str = "/", headers: Any = None, body: bytes = b"") -> Answer:
-        connection = http.client.HTTPConnection(self.host, timeout=ANSWER_SECONDS_MAX)
-        try:
-            connection.request(method, path, body=body, headers=headers or {})
-            response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, found, response.read())
-        finally:
-            connection.close()
+        return Answer(*signed_http.send(self.host, method, path, headers or {}, body))
 
     def sign(
-        self,
-        headers: dict[str, str],
-        body: bytes = b"",
-        *,
-        method: str = "POST",
-        path: str = "/",
-        signing_name: str = "ecs",
-        region: str = "us-east-1",
-        now: float | None = None,
+        self, headers: dict[str, str], body: bytes = b"", *, signing_name: str = "ecs", **how: Any
     ) -> dict[str, str]:
-        path, _, query = path.partition("?")
-        given = {"host": self.host, **headers}
-        request = requests.Request(method=method, path=path, query=query, headers=given, body=body)
-        signed = sigv4.sign(
-            request,
-            access_key_id=self._keys["access_key_id"],
-            secret=self._keys["secret_access_key"],
-            region=region,
-            service=signing_name,
-            now=time.time() if now is None else now,
-        )
-        return {**headers, **signed}
+        """The headers with a signature of the server's own keys; `how` as in `signed_http.sign`."""
+        pair = self._keys["access_key_id"], self._keys["secret_access_key"]
+        return signed_http.sign(self.host, *pair, headers, body, service=signing_name, **how)
 
     def call(self, service: str, operation: str, body: bytes | dict[str, Any], **how: Any) -> Answer:
         """A signed call in the service's JSON protocol; a body of bytes goes as it is."""
@@ -89,7 +61,7 @@ class Caller:
         """Bytes as they are: all that comes back until the server closes or is silent for a moment."""
         host, port = self.host.split(":")
         received = b""
-        with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS_MAX) as one:
+        with socket.create_connection((host, int(port)), timeout=signed_http.ANSWER_SECONDS_MAX) as one:
             try:
                 one.sendall(data)
                 if then_close:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
-import time
 from typing import Any, Protocol
 
-from roadstead.app import server
-from roadstead.wire import requests, sigv4
+from tests import signed_http
 
-Answer = tuple[int, dict[str, str], bytes]
+from roadstead.app import server
 
 
 class Caller:
@@ -23,45 +20,16 @@ class Caller:
 
     async def send(
         self, method: str = "POST", path: str = "/", headers: dict[str, str] | None = None, body: bytes = b""
-    ) -> Answer:
-        return await asyncio.to_thread(self._send, method, path, headers or {}, body)
+    ) -> signed_http.Answer:
+        return await asyncio.to_thread(signed_http.send, self.host, method, path, headers or {}, body)
 
-    def _send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        connection = http.client.HTTPConnection(self.host, timeout=20)
-        try:
-            connection.request(method, path, body=body, headers=headers)
-            response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, found, response.read()
-        finally:
-            connection.close()
-
-    def sign(
-        self,
-        headers: dict[str, str],
-        body: bytes = b"",
-        *,
-        service: str = "ecs",
-        region: str = "us-east-1",
-        method: str = "POST",
-        path: str = "/",
-        now: float | None = None,
-    ) -> dict[str, str]:
+    def sign(self, headers: dict[str, str], body: bytes = b"", *, service: str = "ecs", **how: Any) -> dict[str, str]:
+        """The headers with a signature of the server's own keys; `how` as in `signed_http.sign`."""
         pair = self.server.keys
         assert pair is not None
-        path, _, query = path.partition("?")
-        request = requests.Request(
-            method=method, path=path, query=query, headers={"host": self.host, **headers}, body=body
+        return signed_http.sign(
+            self.host, pair.access_key_id, pair.secret_access_key, headers, body, service=service, **how
         )
-        signed = sigv4.sign(
-            request,
-            access_key_id=pair.access_key_id,
-            secret=pair.secret_access_key,
-            region=region,
-            service=service,
-            now=time.time() if now is None else now,
-        )
-        return {**headers, **signed}
 
     async def ecs(self, operation: str, **params: Any) -> tuple[int, dict[str, Any]]:
         """A signed call of an ECS operation: its status and JSON answer."""

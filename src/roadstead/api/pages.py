@@ -1,6 +1,6 @@
 """A page of a listing: so many records of an index's group, and the token that continues behind them.
 
-Each service's `common.read_page` calls it with its own limits and its own words for a token that is none.
+Each service has its own limits, and its own words for a token that is none.
 """
 
 from __future__ import annotations
@@ -48,11 +48,16 @@ def read(
             break
         if len(found) == limit or looked_at == SCAN_MAX:
             assert last is not None, "a page looks at one record at least"
-            return found, pagination.make_token(query, msgspec.json.encode(last).decode())
+            return found, make_token(query, last)
         last = place
         if matches(one):
             found.append(one)
     return found, None
+
+
+def make_token(query: str, place: tables.Order) -> str:
+    """The token that continues a listing behind a place in its index."""
+    return pagination.make_token(query, msgspec.json.encode(place).decode())
 
 
 def _place(query: str, token: str, refusal: errors.Refusal) -> tables.Order:

@@ -1,17 +1,12 @@
-"""What CloudWatch's operations share: refusals in its words, dimensions, pages."""
+"""What CloudWatch's operations share: refusals in its words, dimensions, places in listings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from roadstead.api import pages
 from roadstead.base import errors, pagination
-from roadstead.model import record, tables
 from roadstead.signals import metrics, retention
-from roadstead.state import view as views
-
-R = TypeVar("R", bound=record.Record)
 
 NAMES_MAX = 100
 """Alarms that one call may name."""
@@ -75,41 +70,12 @@ def present_dimensions(dimensions: metrics.Dimensions) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in dimensions]
 
 
-# -- outputs and pages
+# -- outputs, and where pages go on
 
 
 def given(**members: Any) -> dict[str, Any]:
     """An output of the members that have a value."""
     return {name: value for name, value in members.items() if value is not None}
-
-
-def read_page(
-    view: views.View,
-    table: tables.Table[R],
-    index: str,
-    group: tables.Group,
-    *,
-    query: str,
-    token: str | None,
-    limit: int,
-    first_after: tables.Order | None = None,
-    matches: Callable[[R], bool] = lambda _one: True,
-    ends: Callable[[R], bool] = lambda _one: False,
-) -> tuple[list[R], str | None]:
-    """A page of an index's group, and the token for what is behind it: `pages.read`."""
-    return pages.read(
-        view,
-        table,
-        index,
-        group,
-        query=query,
-        token=token,
-        limit=limit,
-        refusal=invalid_token(),
-        first_after=first_after,
-        matches=matches,
-        ends=ends,
-    )
 
 
 def make_position(query: str, position: str) -> str:

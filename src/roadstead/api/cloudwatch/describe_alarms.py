@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import msgspec
-
-from roadstead.api import operation
+from roadstead.api import operation, pages
 from roadstead.api.cloudwatch import common, metric_queries
 from roadstead.base import errors, pagination
 from roadstead.control import alarm_lookup, alarms_history, composite_reasons
@@ -100,8 +98,8 @@ def _listed(params: Any, view: views.View, kinds: Sequence[str]) -> tuple[list[a
         if token is not None and not is_last and pagination.read_token(query, token) is None:
             continue  # it goes on behind this type
         if len(found) == limit:
-            return found, common.make_position(query, msgspec.json.encode(first or ()).decode())
-        some, left = common.read_page(
+            return found, pages.make_token(query, first or ())
+        some, left = pages.read(
             view,
             _TABLES[kind],
             "listing",
@@ -109,6 +107,7 @@ def _listed(params: Any, view: views.View, kinds: Sequence[str]) -> tuple[list[a
             query=query,
             token=token,
             limit=limit - len(found),
+            refusal=common.invalid_token(),
             first_after=first,
             matches=lambda alarm: _matches(params, alarm),
             ends=lambda alarm: not alarm.name.startswith(prefix),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from roadstead.api import operation
+from roadstead.api import operation, pages
 from roadstead.api.cloudwatch import common
 from roadstead.model import alarms, tables
 from roadstead.state import view as views
@@ -25,7 +25,7 @@ def describe_alarm_history(call: operation.Call, view: views.View) -> operation.
     ascending = params.ScanBy == "TimestampAscending"
     # A token goes on to where "now" was when the listing began at the latest, so the default bounds are no part of it.
     asked = (params.AlarmName, sorted(types), params.HistoryItemType, params.StartDate, params.EndDate, ascending)
-    found, token = common.read_page(
+    found, token = pages.read(
         view,
         tables.ALARM_HISTORY,
         "by_alarm" if ascending else "newest_first",
@@ -33,6 +33,7 @@ def describe_alarm_history(call: operation.Call, view: views.View) -> operation.
         query=f"DescribeAlarmHistory {asked}",
         token=params.NextToken,
         limit=params.MaxRecords or RECORDS_DEFAULT,
+        refusal=common.invalid_token(),
         first_after=(start,) if ascending else (-end,),
         matches=lambda item: item.alarm_type in types and params.HistoryItemType in (None, item.type),
         ends=lambda item: item.timestamp > end if ascending else item.timestamp < start,
