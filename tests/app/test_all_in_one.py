@@ -117,6 +117,16 @@ asyncio.run(all_in_one.run(chosen, lambda event: print(event.kind, event.facts.g
 """
 
 
+async def test_an_ephemeral_server_can_be_started_again_on_the_same_directory(tmp_path: pathlib.Path) -> None:
+    """It remembers no instance, so that its agent must not come back as the one it was."""
+    found = []
+    for _ in range(2):
+        heard = Events()
+        async with all_in_one.AllInOne(chosen(tmp_path, ephemeral=True), heard):
+            found.append((await heard.wait_for("agent connected")).facts["containerInstance"])
+    assert found[0] != found[1]
+
+
 def _read_until(process: subprocess.Popen[str], kind: str) -> list[str]:
     assert process.stdout is not None
     lines = []

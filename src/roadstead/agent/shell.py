@@ -381,7 +381,7 @@ class Agent:
 def _not_registered(why: str) -> errors.HostProblem:
     return errors.HostProblem(
         "This instance could not be registered",
-        why,
+        why.rstrip("."),
         "See that the cluster exists and the keys are right. If the control plane was set up anew, "
         "the agent's data directory belongs to the old one: give the agent a fresh one.",
     )

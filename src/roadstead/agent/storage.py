@@ -25,6 +25,12 @@ CREATE TABLE IF NOT EXISTS ended (arn TEXT PRIMARY KEY, at REAL NOT NULL) WITHOU
 """
 
 
+def forget(data_dir: Path) -> None:
+    """Remove what an agent that no longer runs kept there: the next one is a new instance, and ends what it finds."""
+    for ending in ("", "-wal", "-shm"):
+        (data_dir / f"{FILE_NAME}{ending}").unlink(missing_ok=True)
+
+
 class Storage:
     """The agent's file. One process at a time: a second one is refused."""
 

@@ -13,6 +13,7 @@ import signal
 import time
 
 from roadstead.agent import settings as agent_settings
+from roadstead.agent import storage
 from roadstead.app import agent, events, server, settings
 from roadstead.base import clock as clocks
 from roadstead.base import errors, memory
@@ -192,6 +193,8 @@ class AllInOne:
         try:
             ensure_cluster(one.store, one.settings.cluster, clocks.SystemClock().now())
             await one.committer.durable(one.store.revision)
+            if one.settings.ephemeral:  # a server that remembers no instance takes none back
+                storage.forget(agent_data_dir(one.settings))
             self.supervisor = Supervisor(agent_launch(one), self._tell)
             self.supervisor.start()
             one.on_reset(self._after_reset)
