@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -88,42 +88,23 @@ def opened(ctx: typer.Context, as_json: bool = False, data_dir: pathlib.Path | N
     return context.Context(named or context.default_data_dir(), endpoint, output.Output(as_json, given.color))
 
 
-def chosen(
-    on: context.Context,
-    port: int,
-    host: str,
-    region: str,
-    account_id: str,
-    auth: str,
-    ephemeral: bool,
-    scale_in_datapoints: int | None,
-    custom_resource_secret_file: pathlib.Path | None,
-    log_level: str,
-    runtime: str = "oci",
-    cluster: str = "default",
-) -> settings.Settings:
-    """The settings that the options ask for. Raises Failure where one can't be."""
-    for option, given, known in (
-        ("auth", auth, ("sigv4", "off")),
-        ("runtime", runtime, ("oci", "simulated")),
-        ("log-level", log_level, ("debug", "info", "warning", "error")),
-    ):
-        if given not in known:
-            raise failures.Failure(f"--{option} can't be {given!r}", f"Use one of: {', '.join(known)}.", failures.USAGE)
-    return settings.Settings(
-        host=host,
-        port=port,
-        data_dir=on.data_dir,
-        region=region,
-        account_id=account_id,
-        auth="off" if auth == "off" else "sigv4",
-        ephemeral=ephemeral,
-        runtime="simulated" if runtime == "simulated" else "oci",
-        cluster=cluster,
-        scale_in_datapoints=scale_in_datapoints,
-        custom_resource_secret_file=custom_resource_secret_file,
-        log_level=log_level,
-    )
+CHOICES = {
+    "auth": ("sigv4", "off"),
+    "runtime": ("oci", "simulated"),
+    "log_level": ("debug", "info", "warning", "error"),
+}
+"""What options of `up` and `server` may be, by the names of their settings."""
+
+
+def chosen(on: context.Context, **options: Any) -> settings.Settings:
+    """The settings that the options of `up` or `server` ask for, each by its setting's name. Raises Failure where one
+    can't be. `Settings.check` has the rest.
+    """
+    for name, known in CHOICES.items():
+        if name in options and options[name] not in known:
+            said = f"--{name.replace('_', '-')} can't be {options[name]!r}"
+            raise failures.Failure(said, f"Use one of: {', '.join(known)}.", failures.USAGE)
+    return settings.Settings(data_dir=on.data_dir, **options)
 
 
 @app.command(rich_help_panel="Look")
@@ -256,17 +237,17 @@ def up(
         on,
         chosen(
             on,
-            port,
-            host,
-            region,
-            account_id,
-            auth,
-            ephemeral,
-            scale_in_datapoints,
-            custom_resource_secret_file,
-            log_level,
-            runtime,
-            cluster,
+            port=port,
+            host=host,
+            region=region,
+            account_id=account_id,
+            auth=auth,
+            ephemeral=ephemeral,
+            scale_in_datapoints=scale_in_datapoints,
+            custom_resource_secret_file=custom_resource_secret_file,
+            log_level=log_level,
+            runtime=runtime,
+            cluster=cluster,
         ),
     )
 
@@ -294,15 +275,15 @@ def server(
         on,
         chosen(
             on,
-            port,
-            host,
-            region,
-            account_id,
-            auth,
-            ephemeral,
-            scale_in_datapoints,
-            custom_resource_secret_file,
-            log_level,
+            port=port,
+            host=host,
+            region=region,
+            account_id=account_id,
+            auth=auth,
+            ephemeral=ephemeral,
+            scale_in_datapoints=scale_in_datapoints,
+            custom_resource_secret_file=custom_resource_secret_file,
+            log_level=log_level,
         ),
     )
 

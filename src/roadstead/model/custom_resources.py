@@ -22,7 +22,7 @@ class CustomResourceObserved(record.Value, frozen=True, kw_only=True):
     """What the endpoint said last, and how well it answers."""
 
     actual_capacity: int | None = None
-    """None until the first answer; then so is `desired_capacity` not None."""
+    """None until the first answer; from then on neither this nor `desired_capacity` is None."""
     desired_capacity: int | None = None
     scaling_status: ScalingStatus = "Successful"
     failure_reason: str | None = None
