@@ -101,7 +101,7 @@ def test_a_service_that_is_known_is_named(one: results.Run) -> None:
     terraform = apply.terraform(wearing(one, STEP), ("prod", "shop"))
     assert shell.startswith("CLUSTER=prod\nSERVICE=shop\n")
     assert '"service/prod/shop"' in terraform
-    assert 'dimensions = { "ClusterName" = "prod", "ServiceName" = "shop" }' in terraform
+    assert '= { "ClusterName" = "prod", "ServiceName" = "shop" }' in terraform
 
 
 def test_what_scales_now_and_will_not_then_is_ended(one: results.Run) -> None:
@@ -130,11 +130,13 @@ def test_terraform(one: results.Run) -> None:
     assert "  min_capacity       = 2\n  max_capacity       = 9\n" in text
     assert 'resource "aws_appautoscaling_policy" "out" {' in text
     assert (
-        "    step_adjustment {\n      metric_interval_lower_bound = 0.0\n      scaling_adjustment = 2\n    }\n" in text
+        "    step_adjustment {\n      metric_interval_lower_bound = 0.0\n      scaling_adjustment          = 2\n    }\n"
+        in text
     )
     assert 'resource "aws_appautoscaling_scheduled_action" "morning" {' in text
-    assert '  name = "morning"\n  schedule = "cron(0 8 * * ? *)"\n' in text
-    assert '  alarm_name = "busy"\n' in text and "  alarm_actions = [aws_appautoscaling_policy.out.arn]\n" in text
+    assert '  name               = "morning"\n  schedule           = "cron(0 8 * * ? *)"\n' in text
+    assert '  alarm_name          = "busy"\n' in text
+    assert "  alarm_actions       = [aws_appautoscaling_policy.out.arn]\n" in text
 
 
 # What the documentation of HashiCorp's provider has: attributes are None, blocks what is in them.
@@ -312,9 +314,9 @@ def test_terraform_has_the_providers_words_for_everything(one: results.Run) -> N
         "aws_appautoscaling_target", *["aws_appautoscaling_policy"] * 5, "aws_appautoscaling_scheduled_action",
         *["aws_cloudwatch_metric_alarm"] * 2,
     ]  # fmt: skip
-    assert '  start_time = "2026-11-22T10:00:00Z"\n  end_time = "2027-01-01T00:00:00Z"\n' in text
-    assert 'dimensions = { "ClusterName" = "my-cluster", "ServiceName" = "my-service" }' in text
-    assert '  tags = { "team" = "shop" }\n' in text
+    assert '  start_time         = "2026-11-22T10:00:00Z"\n  end_time           = "2027-01-01T00:00:00Z"\n' in text
+    assert '= { "ClusterName" = "my-cluster", "ServiceName" = "my-service" }' in text
+    assert '  tags                = { "team" = "shop" }\n' in text
 
 
 def test_metrics_of_20_seconds_are_asked_for_first(one: results.Run) -> None:
@@ -334,7 +336,7 @@ FAST = policies.cpu_tracking(60.0, high_resolution=True)
 
 def test_what_the_provider_does_not_know_is_seen(one: results.Run) -> None:
     text = apply.terraform(wearing(one, STEP))
-    for wrong in (text.replace("step_adjustment", "steps"), text.replace("  schedule =", "  when ="), text[:-3]):
+    for wrong in (text.replace("step_adjustment", "steps"), text.replace("  schedule ", "  when "), text[:-3]):
         with pytest.raises((AssertionError, KeyError)):
             check_terraform(wrong)
 

@@ -102,7 +102,7 @@ def test_markdown_for_a_pull_request(folder: pathlib.Path) -> None:
     [
         (("none.yaml",), "roadstead: none.yaml: can't be read: No such file or directory"),
         (("ramp.yaml", "--policy", "ramp.yaml"), "roadstead: ramp.yaml:1: this is no JSON"),
-        (("ramp.yaml", "--format", "pdf"), "roadstead: --format pdf can't be"),
+        (("ramp.yaml", "--format", "pdf"), "roadstead: --format can't be 'pdf'"),
         (("cpu60.json",), "roadstead: cpu60.json:1: TargetValue: there is no such field"),
         (("ramp.yaml", "--policy", "bad.json"), "roadstead: bad: ValidationException: TargetValue must be greater"),
     ],

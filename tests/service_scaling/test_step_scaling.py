@@ -288,7 +288,6 @@ def test_the_policy_names_its_alarms_and_leaves_them_when_it_is_deleted(world: W
         "StepAdjustments": OUT,
         "MinAdjustmentMagnitude": 1,
         "Cooldown": 300,
-        "MetricAggregationType": "Average",
     }
     world.ask("DeleteScalingPolicy", PolicyName="out")
     kept = {name: world.get(alarms.MetricAlarm, name).spec for name in ("by-ok", "out-alarm")}

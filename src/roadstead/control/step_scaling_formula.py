@@ -60,12 +60,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     numbers: scaling.ScalingNumbers
 
 
-def aggregate(window: alarms.WindowValues | None, aggregation: scaling.AggregationType) -> float | None:
-    """The value of an alarm's evaluated data points that a policy computes with."""
+def aggregate(window: alarms.WindowValues | None, aggregation: scaling.AggregationType | None) -> float | None:
+    """The value of an alarm's evaluated data points that a policy computes with; their mean if it doesn't say which."""
     if window is None:
         return None
     match aggregation:
-        case "Average":
+        case "Average" | None:
             return window.average
         case "Minimum":
             return window.minimum

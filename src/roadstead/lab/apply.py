@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -15,6 +16,7 @@ NO_MONITORING = "hashicorp/terraform-provider-aws issue 48669"
 OWN_NAMESPACE = "AWS/ECS"
 DIMENSION = "ecs:service:DesiredCount"
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_ATTRIBUTE = re.compile(r" +\w+ = .+")
 _BLOCKS = {
     "StepAdjustments": "step_adjustment",
     "MetricSpecifications": "metric_specification",
@@ -161,11 +163,11 @@ def terraform(one: results.Run, service: tuple[str, str] | None = None) -> str:
         ]
     lines += [
         'resource "aws_appautoscaling_target" "service" {',
-        '  service_namespace  = "ecs"',
-        f'  resource_id        = "service/{cluster_name}/{service_name}"',
+        '  service_namespace = "ecs"',
+        f'  resource_id = "service/{cluster_name}/{service_name}"',
         f'  scalable_dimension = "{DIMENSION}"',
-        f"  min_capacity       = {one.min_capacity}",
-        f"  max_capacity       = {one.max_capacity}",
+        f"  min_capacity = {one.min_capacity}",
+        f"  max_capacity = {one.max_capacity}",
         *options.terraform(one.given.get("Tags", [])),
         "}",
     ]
@@ -179,7 +181,20 @@ def terraform(one: results.Run, service: tuple[str, str] | None = None) -> str:
         lines += _resource("aws_appautoscaling_scheduled_action", action["ScheduledActionName"], head)
     for alarm in one.given["Alarms"]:
         lines += _alarm_resource(alarm, {"ClusterName": cluster_name, "ServiceName": service_name})
-    return "\n".join(lines) + "\n"
+    return "\n".join(_formatted(lines)) + "\n"
+
+
+def _formatted(lines: list[str]) -> list[str]:
+    """As `terraform fmt` has it: the equals signs of attributes that follow one another stand below each other."""
+    formatted: list[str] = []
+    for is_attribute, group in itertools.groupby(lines, lambda line: _ATTRIBUTE.fullmatch(line) is not None):
+        if not is_attribute:
+            formatted += group
+            continue
+        pairs = [line.split(" = ", 1) for line in group]
+        width = max(len(name) for name, _ in pairs)
+        formatted += [f"{name:<{width}} = {value}" for name, value in pairs]
+    return formatted
 
 
 def _resource(kind: str, name: str, body: dict[str, Any]) -> list[str]:

@@ -140,7 +140,8 @@ class StepScaling(record.Value, frozen=True, kw_only=True):
     minimum_magnitude: int | None = None
     """MinAdjustmentMagnitude, with PercentChangeInCapacity only."""
     cooldown_seconds: int = DEFAULT_COOLDOWN_SECONDS
-    aggregation: AggregationType = "Average"
+    aggregation: AggregationType | None = None
+    """None, as it was left: Average."""
 
 
 class PolicyMemory(record.Value, frozen=True, kw_only=True):

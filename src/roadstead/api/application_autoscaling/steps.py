@@ -35,7 +35,7 @@ def configuration(wanted: Any, before: scaling.StepScaling | None) -> scaling.St
         steps=steps,
         minimum_magnitude=_magnitude(wanted.MinAdjustmentMagnitude, adjustment_type, before),
         cooldown_seconds=_cooldown(wanted.Cooldown, before),
-        aggregation=wanted.MetricAggregationType or (before.aggregation if before is not None else "Average"),
+        aggregation=wanted.MetricAggregationType or (before.aggregation if before is not None else None),
     )
 
 
@@ -113,7 +113,8 @@ def _check_ranges(steps: tuple[scaling.StepAdjustment, ...]) -> None:
 
 
 def present(steps: scaling.StepScaling) -> dict[str, Any]:
-    """As DescribeScalingPolicies shows it; members that were left to their defaults with those."""
+    """As DescribeScalingPolicies shows it; a MetricAggregationType that was left to its default isn't in it, as on AWS
+    (the AWS CLI's example of describe-scaling-policies), else Terraform would see a difference for ever."""
     return common.given(
         AdjustmentType=steps.adjustment_type,
         StepAdjustments=[

@@ -28,7 +28,8 @@ def step_policy(
     listed = ", ".join(_step(steps, step) for step in steps.steps)
     return reasons.Reason(
         code="POLICY",
-        text=f"policy {policy.policy_name}: {steps.adjustment_type} of the {steps.aggregation.lower()}: {listed}",
+        text=f"policy {policy.policy_name}: {steps.adjustment_type} of the "
+        f"{(steps.aggregation or 'Average').lower()}: {listed}",
         counts={"steps": len(steps.steps)},
         reasons=tuple(states),
     )
