@@ -22,7 +22,7 @@ from roadstead.api import operation
 from roadstead.base import errors, scope
 from roadstead.control import controller
 from roadstead.engine import stepper
-from roadstead.model import record
+from roadstead.model import record, scaling
 from roadstead.state import plan, store
 from roadstead.wire import acceptance, requests, responses
 from roadstead.wire import services as wire_services
@@ -36,6 +36,27 @@ TARGETS = {
     "cloudwatch": ("GraniteServiceVersion20100801", "1.0"),
 }
 """Service → prefix of X-Amz-Target, version of AWS JSON."""
+
+
+SCALED = {"namespace": "ecs", "resource_id": "service/default/web", "dimension": "ecs:service:DesiredCount"}
+POLICY_TARGET = scaling.ScalableTarget(
+    **SCALED, target_id="0", created_at=0.0, min_capacity=1, max_capacity=9, role_arn="arn:aws:iam::123456789012:role/r"
+)
+POLICY_RECORD = scaling.ScalingPolicy(
+    **SCALED,
+    policy_name="cpu",
+    policy_id="1-2-3",
+    created_by_id="4-5-6",
+    created_at=0.0,
+    step_scaling=scaling.StepScaling(
+        adjustment_type="ChangeInCapacity", steps=(scaling.StepAdjustment(lower_bound=0.0, adjustment=1),)
+    ),
+)
+POLICY = (
+    "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:1-2-3:"
+    "resource/ecs/service/default/web:policyName/cpu:createdBy/4-5-6"
+)
+"""What an alarm has as its action to invoke that policy."""
 
 
 class World:

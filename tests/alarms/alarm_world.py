@@ -15,10 +15,7 @@ from roadstead.state import plan, store
 
 START = 1_700_000_040.0
 """On the full minute, and on the full 20 s."""
-POLICY = (
-    "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:1-2-3:"
-    "resource/ecs/service/default/web:policyName/cpu:createdBy/4-5-6"
-)
+POLICY = store_worlds.POLICY
 LOAD = metrics.metric("Test", "Load")
 
 
@@ -29,6 +26,8 @@ class World(store_worlds.World):
         self.writes = 0
         self.looks: collections.Counter[str] = collections.Counter()
         super().__init__(START, controllers=[controller.CONTROLLER])
+        self.put(store_worlds.POLICY_TARGET, store_worlds.POLICY_RECORD)
+        self.writes = 0
 
     def looked(self, controller_name: str, key: str, commit: store.Commit | None) -> None:
         self.looks[key] += 1
@@ -37,9 +36,8 @@ class World(store_worlds.World):
     def restart(self) -> None:
         """Forget all that is no record and no datum."""
         view = self.store.view()
-        self.restart_with(
-            [*view.find(tables.ALARMS, "listing", "all"), *view.find(tables.ALARM_HISTORY, "by_alarm", "all")]
-        )
+        kept = [*view.find(tables.ALARMS, "listing", "all"), *view.find(tables.ALARM_HISTORY, "by_alarm", "all")]
+        self.restart_with([store_worlds.POLICY_TARGET, store_worlds.POLICY_RECORD, *kept])
 
     def put_alarm(self, name: str = "high", **more: Any) -> None:
         """An alarm as PutMetricAlarm writes it: above 50 on 3 of 3 minutes unless said otherwise."""

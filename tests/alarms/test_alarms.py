@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from alarm_world import LOAD, POLICY, START, World
@@ -287,6 +289,23 @@ def test_scaling_actions_are_repeated_each_minute_with_the_newest_value(world: W
     assert (seen.newest_value, seen.newest_value_at) == (83.0, START + 180)
     assert [item.type for item in world.history()] == ["StateUpdate", "Action"]
     assert world.history()[1].summary == f"Successfully executed action {POLICY}"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        POLICY.replace("1-2-3", "9-9-9"),
+        POLICY.replace("policyName/cpu", "policyName/cp"),
+        POLICY.partition(":createdBy")[0] + "x",
+    ],
+)
+def test_an_action_that_no_policy_has_fails_and_the_history_says_so(world: World, action: str) -> None:
+    world.put_alarm(alarm_actions=(action,))
+    breach(world, 5)
+    world.run(START + 60)
+    (item,) = (one for one in world.history() if one.type == "Action")
+    assert item.summary == f"Failed to execute action {action}"
+    assert json.loads(item.data)["error"] == "No scaling policy has this ARN."
 
 
 def test_they_are_repeated_every_twenty_seconds_for_a_period_of_twenty(world: World) -> None:

@@ -16,10 +16,7 @@ from roadstead.wire import requests, responses
 
 START = 1_700_000_040.0
 """On the full minute."""
-POLICY = (
-    "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:1-2-3:"
-    "resource/ecs/service/default/web:policyName/cpu:createdBy/4-5-6"
-)
+POLICY = store_worlds.POLICY
 PROTOCOLS = ("json", "query", "smithy-rpc-v2-cbor")
 
 
@@ -29,6 +26,7 @@ class World(store_worlds.ClientWorld):
     def __init__(self, protocol: str) -> None:
         controllers = (alarms_controller.CONTROLLER, composite_controller.CONTROLLER)
         super().__init__(START, operations.OPERATIONS, protocol=protocol, controllers=controllers)
+        self.put(store_worlds.POLICY_TARGET, store_worlds.POLICY_RECORD)
 
     def call(self, name: str, /, **params: Any) -> Any:
         """What boto3 would return. Raises botocore's ClientError; code `Unsupported` where a member is not accepted."""

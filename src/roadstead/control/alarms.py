@@ -27,7 +27,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from roadstead.control import alarm_watch, alarms_history, controller
-from roadstead.model import alarms, tables
+from roadstead.model import alarms, scaling_names, tables
 from roadstead.signals import alarm_evaluation, alarm_reasons, metrics
 from roadstead.state import plan, store
 from roadstead.state import view as views
@@ -39,6 +39,8 @@ EVALUATIONS_PER_SECOND = 2000
 """Where there are more alarms than this by half, their evaluations are spread, at this rate."""
 SPREAD_SHARE_MAX = 0.25
 """Over which share of the evaluation interval they are spread at most."""
+NO_POLICY = "No scaling policy has this ARN."
+"""Why an action failed, in its history."""
 _EXACT = decimal.Context(prec=700, traps=[decimal.Inexact])
 """Adds what doubles are written as without rounding: they have at most 308 digits before the point, 341 behind it."""
 
@@ -66,8 +68,16 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
         alarms_history.add(draft, alarms_history.state_update(view.ids.uuid(), alarm.name, seen, after))
     if runs and (state != seen.state or seen.actions_at is None):
         for action in watch.scaling_actions[state]:
-            alarms_history.add(draft, alarms_history.action(view.ids.uuid(), alarm.name, action, after, now))
+            problem = None if _is_policy(view, action) else NO_POLICY
+            alarms_history.add(draft, alarms_history.action(view.ids.uuid(), alarm.name, action, after, problem, now))
     return draft.plan(_wake_at(view, alarm, watch, after.actions_at, news_at, now), rests=True)
+
+
+def _is_policy(view: views.View, action: str) -> bool:
+    """Whether a scaling policy has this ARN, or this one before its `:createdBy/…`."""
+    policy_id = scaling_names.policy_id_of(action)
+    policy = view.first(tables.SCALING_POLICIES, "by_id", policy_id) if policy_id is not None else None
+    return policy is not None and f"{action}:".startswith(f"{scaling_names.policy_arn(view.scope, policy)}:")
 
 
 # -- evaluating

@@ -119,22 +119,10 @@ def _state(observed: alarms.AnyObserved) -> dict[str, Any]:
 
 
 def action(
-    item_id: str, alarm_name: str, action_arn: str, observed: alarms.AlarmObserved, now: float
-) -> alarms.AlarmHistoryItem:
-    """`Successfully executed action arn:…`: written once a state, not at each repeat."""
-    return _action(item_id, alarm_name, action_arn, observed, None, now)
-
-
-def failed_action(
-    item_id: str, alarm_name: str, action_arn: str, observed: alarms.CompositeObserved, error: str, now: float
-) -> alarms.AlarmHistoryItem:
-    """`Failed to execute action arn:…`, of a composite alarm, with the reason why."""
-    return _action(item_id, alarm_name, action_arn, observed, error, now)
-
-
-def _action(
     item_id: str, alarm_name: str, action_arn: str, observed: alarms.AnyObserved, error: str | None, now: float
 ) -> alarms.AlarmHistoryItem:
+    """`Successfully executed action arn:…`, or `Failed to execute action arn:…` with the error: written once a state,
+    not at each repeat."""
     data = {
         "version": "1.0",
         "actionState": "Succeeded" if error is None else "Failed",

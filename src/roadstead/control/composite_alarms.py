@@ -45,7 +45,7 @@ def reconcile(view: views.View, key: str, now: float) -> plan.Plan:
         alarms_history.add(draft, alarms_history.state_update(view.ids.uuid(), alarm.name, seen, after))
     if runs and alarm.spec.actions_enabled:
         for action in alarm.spec.actions_of(after.state):
-            item = alarms_history.failed_action(view.ids.uuid(), alarm.name, action, after, NO_TRANSPORT, now)
+            item = alarms_history.action(view.ids.uuid(), alarm.name, action, after, NO_TRANSPORT, now)
             alarms_history.add(draft, item)
     return draft.plan(after.suppression.until if after.suppression is not None else None)
 
