@@ -6,7 +6,7 @@ import pytest
 from lab_scenarios import made
 
 from roadstead import lab
-from roadstead.lab import policies, problems, results, run, scenario, search, traffic
+from roadstead.lab import policies, results, run, scenario, search, traffic
 
 SWING = "- diurnal: {low: 100, high: 600, peak: 3:00}\n- noise: {percent: 4}"
 MORE = "duration: 6h\ntasks: {min: 2, max: 40}\nwarm_up: 30m\n"
@@ -64,19 +64,24 @@ def test_halving_finds_the_last_that_is_fine() -> None:
             assert steps <= 5
 
 
-def test_names_that_the_search_needs_are_taken() -> None:
-    for name in ("cpu60-20s", "cpu60-20s-out0", "requests75"):
-        with pytest.raises(problems.Invalid, match=f"two policies are called {name}"):
-            lab.recommend(made(SWING, MORE), [policies.tracking(name, 60)])
+TIGHT = (
+    "service: {requests_per_second: 50, cpu_seconds_per_request: 0.02}\n"
+    "objective: {utilization_percent: 85}\ntasks: {min: 1, max: 2}\n"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cpu60-20s", "cpu60-20s-out0", "requests75"])
+def test_the_search_calls_its_own_otherwise_where_a_name_is_somebodys(name: str) -> None:
+    subject = made("- constant: {rate: 60}", "duration: 20m\nwarm_up: 10m\n", TIGHT)
+    found = lab.recommend(subject, [policies.tracking(name, 60)])
+    assert name in names(found)
+    assert len(found.runs) > 1 and all(one.startswith("found-") for one in names(found) - {name})
 
 
 @pytest.mark.slow
 def test_an_objective_that_nothing_keeps() -> None:
-    tail = (
-        "service: {requests_per_second: 50, cpu_seconds_per_request: 0.02}\n"
-        "objective: {utilization_percent: 85}\ntasks: {min: 1, max: 2}\n"
-    )
-    found = lab.recommend(made("- constant: {rate: 400}", "duration: 20m\nwarm_up: 10m\n", tail))
+    found = lab.recommend(made("- constant: {rate: 400}", "duration: 20m\nwarm_up: 10m\n", TIGHT))
     assert found.best is None
     assert names(found) >= {"cpu20-60s", "cpu20-20s", "requests20", "cpu20-steps"}
 

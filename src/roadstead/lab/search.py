@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from roadstead.lab import policies, problems, results, run, scenario, sweeps, traffic
+from roadstead.lab import policies, results, run, scenario, sweeps, traffic
 
 STEP = 5
 TARGETS = tuple(range(20, 100, STEP))
@@ -44,6 +44,8 @@ FLOOR_PART = 0.9
 """Of what the quietest hour of the peak needs."""
 RESOURCE_LABEL = "app/my-alb/0123456789abcdef/targetgroup/my-targets/0123456789abcdef"
 HOUR_SECONDS = 3600
+OWN = "found"
+"""How names of the search's own policies begin where somebody's have the usual ones."""
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,11 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     def candidate(self, target: int) -> policies.Candidate:
         made = policies.parse(self.given(target), self.name(target))
         return msgspec.structs.replace(made, is_named=False)
+
+    def called(self, beginning: str) -> Family:
+        """The same family, with names that begin so."""
+        usual = self.name
+        return msgspec.structs.replace(self, name=lambda target: f"{beginning}{usual(target)}")
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -94,17 +101,17 @@ class _Search:
     """One search; `tried` grows."""
 
     def __init__(self, bench: run.Bench, named: Sequence[policies.Candidate]) -> None:
-        """Raises problems.Invalid where a name is one that the search would give."""
+        """Where somebody's policy has a name that the search would give, its own are called otherwise."""
         self._bench = bench
         self._named = named
         self._families = families(bench.subject, bench.demand)
         self._tried: list[results.Run] = []
-        own = {family.name(target) for family in self._families for target in TARGETS}
-        taken = next((one.name for one in named if any(f"{one.name}-".startswith(f"{name}-") for name in own)), None)
-        if taken is not None:
-            raise problems.Invalid(
-                f"two policies are called {taken}: the search calls one of its own so, give yours another Name"
-            )
+        while self._gives_a_name_of(named):
+            self._families = [family.called(f"{OWN}-") for family in self._families]
+
+    def _gives_a_name_of(self, named: Sequence[policies.Candidate]) -> bool:
+        own = [f"{family.name(target)}-" for family in self._families for target in TARGETS]
+        return any(f"{one.name}-".startswith(name) for one in named for name in own)
 
     def run(self) -> list[results.Run]:
         """Every run that was made, in the order in which they were."""
