@@ -41,6 +41,8 @@ SPREAD_SHARE_MAX = 0.25
 """Over which share of the evaluation interval they are spread at most."""
 NO_POLICY = "No scaling policy has this ARN."
 """Why an action failed, in its history."""
+WRITTEN_KEPT_MAX = 4096
+"""Values that are kept as they are written: a window that moves on has most of them again."""
 _EXACT = decimal.Context(prec=700, traps=[decimal.Inexact])
 """Adds what doubles are written as without rounding: they have at most 308 digits before the point, 341 behind it."""
 
@@ -146,10 +148,15 @@ def _window(values: Sequence[float]) -> alarms.WindowValues | None:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return None
-    total = functools.reduce(_EXACT.add, map(decimal.Decimal, map(repr, finite)))
+    total = functools.reduce(_EXACT.add, map(_as_written, finite))
     above, below = total.as_integer_ratio()
     mean = above / (below * len(finite))  # of whole numbers: rounded once
     return alarms.WindowValues(average=mean, minimum=min(finite), maximum=max(finite))
+
+
+@functools.lru_cache(maxsize=WRITTEN_KEPT_MAX)
+def _as_written(value: float) -> decimal.Decimal:
+    return decimal.Decimal(repr(value))
 
 
 def _is_evaluated(alarm: alarms.MetricAlarm, watch: alarm_watch.Watch, now: float) -> bool:

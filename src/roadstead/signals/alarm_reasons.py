@@ -7,6 +7,7 @@ last" and names the minimum; where it was not, it is the shorter form.
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Sequence
 
 import msgspec
@@ -15,6 +16,8 @@ from roadstead.signals import alarm_evaluation
 
 INITIAL = "Unchecked: Initial alarm creation"
 """The reason of a new alarm."""
+MOMENTS_KEPT_MAX = 1024
+"""Moments that are kept as text: alarms on one metric tell of the same data points again and again."""
 
 _WORDS: dict[alarm_evaluation.Comparison, str] = {
     "GreaterThanOrEqualToThreshold": "greater than or equal to",
@@ -129,13 +132,13 @@ def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def _moment(timestamp: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
+@functools.lru_cache(maxsize=MOMENTS_KEPT_MAX)
+def _long(timestamp: float) -> str:
+    moment = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "+0000")
 
 
 def _short(timestamp: float) -> str:
-    return _moment(timestamp).strftime("%d/%m/%y %H:%M:%S")
-
-
-def _long(timestamp: float) -> str:
-    return _moment(timestamp).isoformat(timespec="milliseconds").replace("+00:00", "+0000")
+    """As `31/12/26 23:59:59`."""
+    text = _long(timestamp)
+    return f"{text[8:10]}/{text[5:7]}/{text[2:4]} {text[11:19]}"

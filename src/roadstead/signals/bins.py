@@ -114,8 +114,8 @@ def of_value(value: float, count: float) -> Bin:
 def of_values(values: Sequence[float], counts: Sequence[float]) -> Bin | None:
     """A bin of values, each seen as often as `counts` says (empty: once); None where there is no sample at all."""
     if len(values) == 1:
-        count = counts[0] if counts else 1.0
-        return of_value(values[0], count) if count > 0.0 else None
+        value, count = values[0], counts[0] if counts else 1.0
+        return Bin(count, value * count, value, value, True) if count > 0.0 else None
     given = counts or (1.0,) * len(values)
     spread = dict(zip(values, given, strict=True))
     if len(spread) < len(values) or min(given, default=0.0) <= 0.0:
@@ -190,7 +190,8 @@ _plain_decoder = msgspec.msgpack.Decoder(tuple[_Rows, msgspec.Raw])  # skips ove
 
 
 def _whole(count: float) -> float:
-    return int(count) if count == int(count) else count  # a small integer takes one byte, a float nine
+    whole = int(count)
+    return whole if whole == count else count  # a small integer takes one byte, a float nine
 
 
 def pack(bins: Iterable[tuple[int, Bin]], distinct_values_max: int | None) -> bytes:

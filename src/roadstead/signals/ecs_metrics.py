@@ -184,8 +184,19 @@ def data_of(
     subject: metrics.Metric, counted: Mapping[float, int], at: float, is_high_resolution: bool
 ) -> list[metrics.Datum]:
     """Values, each with how often it was measured (once at least), as few data."""
-    seen = sorted(counted.items()) if len(counted) > 1 else list(counted.items())
     resolution = metrics.HIGH_RESOLUTION_SECONDS if is_high_resolution else metrics.STANDARD_RESOLUTION_SECONDS
+    if len(counted) == 1:  # as nearly always, where tasks burn alike
+        ((value, times),) = counted.items()
+        only = metrics.Datum(
+            metric=subject,
+            timestamp=at,
+            values=(value,),
+            counts=() if times == 1 else (float(times),),
+            unit=PERCENT,
+            storage_resolution_seconds=resolution,
+        )
+        return [only]
+    seen = sorted(counted.items())
     data: list[metrics.Datum] = []
     for first in range(0, len(seen), VALUES_PER_DATUM_MAX):
         part = seen[first : first + VALUES_PER_DATUM_MAX]

@@ -54,7 +54,9 @@ KEEP_SECONDS_MAX = GRAINS[-1].keep_seconds
 def grain_for(age_seconds: float, storage_resolution_seconds: int) -> int | None:
     """Which grain (its place in GRAINS) takes a datum of this age and resolution; None where it is too old."""
     first = 0 if storage_resolution_seconds < MINUTE else 1
-    for place in range(first, len(GRAINS)):
+    if age_seconds < GRAINS[first].keep_seconds:
+        return first  # as nearly always
+    for place in range(first + 1, len(GRAINS)):
         if age_seconds < GRAINS[place].keep_seconds:
             return place
     return None

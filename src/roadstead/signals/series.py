@@ -211,8 +211,10 @@ class SeriesStore:
             else:
                 return self._put_slow(datum, place)
             self._written(owner, key)
-            if timestamp > owner.last or not owner.is_listed:
+            if not owner.is_listed:
                 self._note_last(owner, timestamp)
+            elif timestamp > owner.last:
+                owner.last = timestamp
             return True
         return self._put_slow(datum, place)
 
@@ -527,7 +529,7 @@ class SeriesStore:
             shelf = series.shelves[place]
             if shelf is None:
                 shelf = series.shelves[place] = shelves.Shelf(retention.GRAINS[place])
-            shelf.packed[block] = packed
+            shelf.put_packed(block, packed)
         self._replan(series)
         self._note_last(owner, image.last)
 

@@ -14,13 +14,14 @@ from roadstead.signals import bins, retention
 class Shelf:
     """The bins of one series at one grain, by the moment (epoch seconds) at which each bin starts."""
 
-    __slots__ = ("bins", "grain", "opened", "packed")
+    __slots__ = ("_oldest_packed", "bins", "grain", "opened", "packed")
 
     def __init__(self, grain: retention.Grain) -> None:
         self.grain = grain
         self.bins: dict[int, bins.Bin] = {}
         self.opened: set[int] = set()  # starts of the blocks whose bins are in `bins`
         self.packed: dict[int, bytes] = {}  # block start -> bins
+        self._oldest_packed: int | None = None  # None: to be looked up anew
 
     def is_open(self, key: int) -> bool:
         """Whether the block of the bin at `key` is writable."""
@@ -32,12 +33,28 @@ class Shelf:
         if block in self.opened:
             return None
         self.opened.add(block)
-        packed = self.packed.pop(block, None)
-        if packed is not None:
+        if block in self.packed:
+            packed = self._take_packed(block)
             step = self.grain.step_seconds
             for place, each in bins.unpack(packed):
                 self.bins[block + place * step] = each
         return block + self.grain.block_seconds + self.grain.pack_after_seconds
+
+    def put_packed(self, block: int, packed: bytes) -> None:
+        """Keep a block that is packed."""
+        self.packed[block] = packed
+        if self._oldest_packed is not None and block < self._oldest_packed:
+            self._oldest_packed = block
+
+    def _take_packed(self, block: int) -> bytes:
+        if block == self._oldest_packed:
+            self._oldest_packed = None
+        return self.packed.pop(block)
+
+    def _find_oldest_packed(self) -> int | None:
+        if self._oldest_packed is None:
+            self._oldest_packed = min(self.packed, default=None)
+        return self._oldest_packed
 
     def merge(self, key: int, samples: bins.Bin) -> None:
         """Take `samples` into the bin at `key`, whose block is open."""
@@ -77,12 +94,8 @@ class Shelf:
                 if start <= key < end:
                     yield key, each
             return
-        key = first
-        while key < end:
-            found = self.bins.get(key)
-            if found is not None:
-                yield key, found
-            key += step
+        for key in filter(self.bins.__contains__, range(first, math.ceil(end), step)):
+            yield key, self.bins[key]
 
     def due_at(self) -> float | None:
         """When this shelf next has a block to pack or to hand on; None while it is empty."""
@@ -90,19 +103,20 @@ class Shelf:
         moments: list[int] = []
         if self.opened:
             moments.append(min(self.opened) + grain.block_seconds + grain.pack_after_seconds)
-        if self.packed:
-            moments.append(min(self.packed) + grain.block_seconds + grain.keep_seconds)
+        oldest = self._find_oldest_packed()
+        if oldest is not None:
+            moments.append(oldest + grain.block_seconds + grain.keep_seconds)
         return min(moments, default=None)
 
     def take_expired(self, now: float) -> tuple[int, list[tuple[int, bins.Bin]]] | None:
         """Remove the oldest packed block if its time at this grain is over and give its start and its bins; None if
         there is none.
         """
-        block = min(self.packed, default=None)
+        block = self._find_oldest_packed()
         if block is None or block + self.grain.block_seconds + self.grain.keep_seconds > now:
             return None
         step = self.grain.step_seconds
-        return block, [(block + place * step, each) for place, each in bins.unpack(self.packed.pop(block))]
+        return block, [(block + place * step, each) for place, each in bins.unpack(self._take_packed(block))]
 
     def pack_oldest(self, now: float) -> int | None:
         """Pack the oldest open block if it is old enough, and give its start; None if there was none."""
@@ -112,7 +126,7 @@ class Shelf:
         taken = [(place, self.bins.pop(key)) for place, key in self._present(block)]
         self.opened.remove(block)
         if taken:
-            self.packed[block] = bins.pack(taken, self.grain.packed_distinct_values_max)
+            self.put_packed(block, bins.pack(taken, self.grain.packed_distinct_values_max))
         return block
 
     def image(self) -> Iterator[tuple[int, bytes]]:

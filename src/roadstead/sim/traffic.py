@@ -85,7 +85,12 @@ def rate(traffic: Traffic, moment: float) -> float:
 def sampler(traffic: Traffic) -> Callable[[float], float]:
     """`rate` of one traffic, for who asks often."""
     exact = _exact(traffic)
-    return lambda moment: round(max(exact(moment), 0.0), RATE_DIGITS)
+
+    def rounded(moment: float) -> float:
+        found = exact(moment)
+        return 0.0 if found < 0.0 else round(found, RATE_DIGITS)
+
+    return rounded
 
 
 def _exact(traffic: Traffic) -> Callable[[float], float]:
@@ -105,8 +110,9 @@ def _exact(traffic: Traffic) -> Callable[[float], float]:
             )
             return lambda moment: quiet(moment) * (factor if begin <= moment < end else 1.0)
         case Noise():
-            beneath, part, seed = sampler(traffic.beneath), traffic.part, traffic.seed
-            return lambda moment: beneath(moment) * (1.0 + part * _draw(seed, moment))
+            beneath, part = sampler(traffic.beneath), traffic.part
+            seeded = hashlib.blake2b(f"{traffic.seed}/".encode(), digest_size=8)
+            return lambda moment: beneath(moment) * (1.0 + part * _draw(seeded, moment))
         case Sum():
             parts = [sampler(part) for part in traffic.parts]
             return lambda moment: sum([part(moment) for part in parts])
@@ -128,11 +134,11 @@ def _recorded(begin: float, seconds: float, rates: Sequence[float], last: int, m
     return rates[min(max(int((moment - begin) // seconds), 0), last)]
 
 
-def _draw(seed: int, moment: float) -> float:
-    """Evenly from -1 to 1, the same for each moment of a slot of time."""
-    slot = int(moment // NOISE_SECONDS)
-    digest = hashlib.blake2b(f"{seed}/{slot}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / (1 << 63) - 1.0
+def _draw(seeded: hashlib.blake2b, moment: float) -> float:
+    """Evenly from -1 to 1, the same for each moment of a slot of time; `seeded` has the seed in it."""
+    drawn = seeded.copy()
+    drawn.update(b"%d" % (moment // NOISE_SECONDS))
+    return int.from_bytes(drawn.digest(), "big") / (1 << 63) - 1.0
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,9 +102,10 @@ class World:
         self.transcript.commit(commit)
         if self._checks:
             self.checkers.commit(commit)
-        for one in self._crowds:
-            one.note(commit)
-        self.endpoints.note(commit)
+        if commit.changes:
+            for one in self._crowds:
+                one.note(commit)
+            self.endpoints.note(commit)
         if self.chance.happens(self._faults.plane_crash_chance):
             self.agenda.after(self.chance.between(0.0, self._faults.sync_seconds_max), self._strike_plane)
 
