@@ -138,7 +138,9 @@ def propose(running: int, value: float, target_value: float) -> int:
 def asks_for_zero(low: Signal, target_value: float) -> bool:
     """Whether a policy's low alarm stands for no load at all."""
     value = low.value
-    return low.in_alarm and value is not None and math.isfinite(value) and propose(1, value, target_value) == 0
+    if not low.in_alarm or value is None or not math.isfinite(value) or value * ROUNDING > target_value:
+        return False  # in the last case it is twice what is rounded to zero, or more
+    return propose(1, value, target_value) == 0
 
 
 def formula_text(running: int, value: float, target_value: float) -> str:

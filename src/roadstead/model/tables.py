@@ -29,10 +29,19 @@ Order = tuple[Any, ...]
 
 
 class Index(Generic[R]):
-    """`groups(record)`: the values under which it is found. `order(record)`: where it stands among them."""
+    """`groups(record)`: the values under which it is found. `order(record)`: where it stands among them.
 
-    def __init__(self, groups: Callable[[R], tuple[Group, ...]], order: Callable[[R], Order] | None = None) -> None:
+    `part(record)`, where given: all that both depend on besides the key. While it is the same object, nothing moves.
+    """
+
+    def __init__(
+        self,
+        groups: Callable[[R], tuple[Group, ...]],
+        order: Callable[[R], Order] | None = None,
+        part: Callable[[R], object] | None = None,
+    ) -> None:
         self.groups = groups
+        self.part = part
         self.order = order or (lambda one: (one.key,))
         self.is_by_key = order is None
 
@@ -383,9 +392,11 @@ ALARMS = Table(
         # ("all",) and (state,) → alarms by name
         "listing": Index(lambda one: (("all",), (one.observed.state,))),
         # (namespace, metric name, dimension, value, …) → alarms on that metric; those on metric math are in none
-        "by_metric": Index(lambda one: _metric_groups(one.spec)),
+        "by_metric": Index(lambda one: _metric_groups(one.spec), part=lambda one: one.spec),
         # (action,) → alarms that carry it, for whichever state
-        "by_action": Index(lambda one: tuple((action,) for action in sorted(set(one.spec.every_action)))),
+        "by_action": Index(
+            lambda one: tuple((action,) for action in sorted(set(one.spec.every_action))), part=lambda one: one.spec
+        ),
     },
 )
 

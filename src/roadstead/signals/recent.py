@@ -67,6 +67,8 @@ class Recent:
     def window(self, span: alarm_evaluation.Window, now: float) -> Points | None:
         """The data points of a window, newest first; None where one of its periods isn't known."""
         self.read_at = now
+        if span.end > self.frontier:
+            return None
         newest = self.windows.get(span.count)
         if newest is not None and newest[0] == span:
             return newest[1]

@@ -250,8 +250,7 @@ class SeriesStore:
         self._writes += 1
         if key < owner.read_until:
             self._late[owner.metric] = None
-        if owner.recents:
-            owner.forget(key, key + 1)
+            owner.forget(key, key + 1)  # nothing is kept of what wasn't read
 
     def _new_series(self, metric: metrics.Metric, unit: str) -> tuple[_Owner, _Series]:
         owner = self._owners.get(metric)

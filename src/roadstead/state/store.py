@@ -144,6 +144,9 @@ class _Rows:
         before: Any | None,
         after: Any | None,
     ) -> None:
+        part = index.part
+        if part is not None and before is not None and after is not None and part(before) is part(after):
+            return
         old = index.groups(before) if before is not None else ()
         new = index.groups(after) if after is not None else ()
         if (not old and not new) or (old == new and index.is_by_key):
