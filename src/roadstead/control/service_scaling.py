@@ -292,7 +292,7 @@ def _keys(change: store.Change, view: views.View) -> Iterable[str]:
         case scaling.ScalingActivity() as activity:
             return (activity.target_key,) if activity.status in activities.UNFINISHED else ()
         case alarms.MetricAlarm() as alarm:
-            return _targets_of_alarm(view, alarm)
+            return _targets_of_alarm(view, alarm, is_silent=_is_silent(change.before, alarm))
         case tasks.Task() as task:
             return [key for key in scaled_resources.targets_of(task, view) if _waits_for_tasks(view, key)]
         case record.Record() as other:
@@ -301,18 +301,26 @@ def _keys(change: store.Change, view: views.View) -> Iterable[str]:
 
 def _waits_for_tasks(view: views.View, key: str) -> bool:
     """Whether the tasks that run matter to a target: something is on its way, or there may be none left (1.3.3)."""
-    if view.size(tables.SCALING_ACTIVITIES, "unfinished", key):
-        return True
+    return view.size(tables.SCALING_ACTIVITIES, "unfinished", key) > 0 or _is_at_zero(view, key)
+
+
+def _is_at_zero(view: views.View, key: str) -> bool:
+    """Whether the target has no capacity: then its data are looked at, whatever its alarms' state."""
     target = view.get(scaling.ScalableTarget, key)
     scaled = scaled_resources.find(view, target) if target is not None else None
     return scaled is not None and scaled.running == 0 and scaled.desired == 0
 
 
-def _targets_of_alarm(view: views.View, alarm: alarms.MetricAlarm) -> Iterable[str]:
+def _is_silent(before: record.Record | None, alarm: alarms.MetricAlarm) -> bool:
+    """Whether an alarm is OK, and nothing but its state has changed: target tracking answers alarms in ALARM alone."""
+    return isinstance(before, alarms.MetricAlarm) and alarm.observed.state == "OK" and alarm.spec is before.spec
+
+
+def _targets_of_alarm(view: views.View, alarm: alarms.MetricAlarm, *, is_silent: bool) -> Iterable[str]:
     """The targets whose policies an alarm may invoke: its owner's, and those of the policies that its actions name."""
     found: dict[str, None] = {}
     owner = view.first(tables.SCALING_POLICIES, "by_alarm", alarm.name)
-    if owner is not None:
+    if owner is not None and (not is_silent or _is_at_zero(view, owner.target_key)):
         found[owner.target_key] = None
     for action in alarm.spec.actions_of(alarm.observed.state):
         policy_id = scaling_names.policy_id_of(action)
