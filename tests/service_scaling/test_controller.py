@@ -390,6 +390,10 @@ def test_which_changes_concern_which_target() -> None:
     world.alarm("cpu-high", 80.0)
     assert seen == [KEY]
     seen.clear()
+    world.quiet("cpu-high")
+    assert seen == [], "an alarm that is OK asks for nothing"
+    world.alarm("cpu-high", 80.0)
+    seen.clear()
     world.set_running(5)
     assert seen == [], "tasks matter only while an activity waits for them"
     world.settle()
