@@ -95,7 +95,7 @@ def test_status_counts_alarms_of_both_types(simulated: installations.Installatio
     cloudwatch = simulated.client("cloudwatch")
     cloudwatch.put_composite_alarm(AlarmName="always", AlarmRule="TRUE")
     try:
-        assert "  1 alarms in ALARM: always" in simulated.output("status")
+        assert "  1 alarm in ALARM: always" in simulated.output("status")
         assert simulated.json("status")["alarms"] == ["always"]
     finally:
         cloudwatch.delete_alarms(AlarmNames=["always"])
