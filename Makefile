@@ -22,9 +22,11 @@ up: setup ## start control plane and one container instance for use
 test: .venv/.dev ## every check and every test, real containers included
 	@scripts/install-packages
 	@$(MAKE) --no-print-directory lint types imports
-	@scripts/as-root $(BIN)/python -m pytest || { \
-		echo "Tests failed (above). Once more, these alone: on a busy machine a test of real parts may run out of time."; \
-		scripts/as-root $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
+	@run() { \
+		scripts/as-root $(BIN)/python -m pytest -m "$$@" || { \
+			echo "Tests failed (above). Once more, these alone: on a busy machine a test of real parts may run out of time."; \
+			scripts/as-root $(BIN)/python -m pytest -m "$$1" --last-failed --last-failed-no-failures none; }; }; \
+	run "not real" -n auto && run real
 
 check: .venv/.dev lint types imports unit ## the fast part of `make test` (under a minute)
 
