@@ -45,7 +45,9 @@ def test_a_forecast_is_explained_with_its_hours_age_error_and_next_moment() -> N
 def test_too_little_history_is_said() -> None:
     world = make(hours=7)
     put(world)
-    assert texts(policy_of(world)) == ["no forecast yet: 7 of the 24 hours of data that it takes"]
+    assert texts(policy_of(world)) == [
+        "no forecast yet: 7 of the 24 hours of data that it takes; it is looked for again at the full hour"
+    ]
 
 
 def test_one_day_of_history_has_no_known_error() -> None:

@@ -90,6 +90,7 @@ def _condition(forecast: predictive.Forecast | None, now: float) -> Iterator[rea
     elif newest is None:
         yield reasons.Reason(
             code="FORECAST_WAITS",
-            text=f"no forecast yet: {history.known} of the {predictive.HISTORY_HOURS_MIN} hours of data that it takes",
+            text=f"no forecast yet: {history.known} of the {predictive.HISTORY_HOURS_MIN} hours of data that it takes; "
+            "it is looked for again at the full hour",
             counts={"hours": history.known, "needed": predictive.HISTORY_HOURS_MIN},
         )
